@@ -1,0 +1,1 @@
+"""One module per backend: how it speaks, and what proves delivery."""

@@ -1,0 +1,214 @@
+"""The port between the agent and a backend: Adapter, EntryKind and the DeliveryError tree.
+
+An adapter speaks one protocol. It never schedules, retries, sleeps or touches the outbox:
+it turns claims into receipts or into one of these errors, named by what must happen next.
+
+    DeliveryError
+    +-- Unreachable    nothing was sent                   -> the backend rests, the entry is untouched
+    +-- Refused        the backend refuses *us*           -> the backend rests, in words
+    +-- Parked         it refuses one scope, for now      -> that scope rests
+    +-- Throttled      it asks us to come back later      -> the backend rests as long as asked
+    +-- Uncertain      sent, and the outcome is unknown   -> in doubt: look before sending again
+    +-- Rejected       it judged this entry               -> dead letter
+    +-- BatchRefused   a batch was refused, nothing kept  -> the lane halves it
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+from storage.entry import Address, Claim, Doubt, Receipt
+
+EXCERPT_LENGTH = 500  # characters of a backend's answer that a dead letter keeps
+
+
+class DeliveryError(Exception):
+    """Delivery did not end in proof. `detail` is for the person at 3 am.
+
+    `side` says whose trouble it is; `status` and `excerpt` keep what the backend answered.
+    """
+
+    side: Literal["entry", "backend", "credentials", "network", "agent"] = "backend"
+
+    def __init__(
+        self, detail: str, *, status: int | None = None, excerpt: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
+        self.excerpt = excerpt[:EXCERPT_LENGTH] if excerpt else None
+
+
+class Unreachable(DeliveryError):
+    """Nothing was sent: refused connection, name look-up, TLS, connect timeout."""
+
+    side = "network"
+
+
+class Refused(DeliveryError):
+    """The backend, or something in front of it, refuses us and not this entry.
+
+    `landed` is True when the entry may have been stored all the same (a foreign 200).
+    `credentials` is True when the same secret must not be tried again at once.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int | None = None,
+        excerpt: str | None = None,
+        landed: bool = False,
+        credentials: bool = False,
+    ) -> None:
+        super().__init__(detail, status=status, excerpt=excerpt)
+        self.landed = landed
+        self.credentials = credentials
+        if credentials:
+            self.side = "credentials"
+
+
+class Parked(DeliveryError):
+    """One scope of the backend cannot take entries now; others can."""
+
+    def __init__(
+        self, detail: str, *, scope: str, status: int | None = None, excerpt: str | None = None
+    ) -> None:
+        super().__init__(detail, status=status, excerpt=excerpt)
+        self.scope = scope
+
+
+class Throttled(DeliveryError):
+    """The backend asked us to come back later, after `retry_after` seconds if it said so."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        excerpt: str | None = None,
+    ) -> None:
+        super().__init__(detail, status=status, excerpt=excerpt)
+        self.retry_after = retry_after
+
+
+class Uncertain(DeliveryError):
+    """The request went out and nothing proves what became of it."""
+
+    side = "network"
+
+
+class Rejected(DeliveryError):
+    """The backend judged this entry, and will judge it the same way again."""
+
+    side = "entry"
+
+
+class BatchRefused(DeliveryError):
+    """A batch was refused as a whole: nothing of it was stored, the culprit is unknown."""
+
+    side = "entry"
+
+
+Verdict = Receipt | DeliveryError
+
+
+@dataclass(frozen=True, slots=True)
+class EntryKind:
+    """One kind of entry that a backend takes.
+
+    `payload` is strict and only judges: what is stored is the producer's JSON. `address`
+    reads key, stream, scope, slot and labels off the judged payload. `in_doubt`: "find" when
+    the adapter can look for a lost entry, "resend" when sending the same again is harmless
+    and proves itself.
+    """
+
+    payload: type[BaseModel]
+    address: Callable[[Any], Address]
+    in_doubt: Literal["find", "resend"]
+    takes_attachments: bool = False
+    max_attachment_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What an adapter knows of its backend and of this host: the settings it was made from.
+
+    `credentials(name)` reads a secret file's text at send time; relative names are looked up
+    in $CREDENTIALS_DIRECTORY, then in the configuration's folder. `now` gives epoch ms.
+    """
+
+    name: str
+    url: str
+    timeout_seconds: float
+    attempt_timeout_seconds: float
+    concurrency: int
+    auth: "AuthOptions"
+    tls: "TlsOptions"
+    options: Any
+    read_secret: Callable[[str], str]
+    now: Callable[[], int]
+
+
+class AuthOptions(BaseModel, extra="forbid", frozen=True):
+    """`auth` of a backend. Secrets are named by file, never written here."""
+
+    method: Literal["none", "basic", "bearer"] = "none"
+    username: str | None = None
+    password_file: str | None = None
+    token_file: str | None = None
+    token_command: tuple[str, ...] | None = None
+
+
+class TlsOptions(BaseModel, extra="forbid", frozen=True):
+    """`tls` of a backend: PEM files; the system's authorities when nothing is said."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Adapter(Protocol):
+    """How one backend is spoken to. One instance per configured backend."""
+
+    async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        """Send the claims, all of one kind; one verdict per claim, in the same order.
+
+        Raising a DeliveryError is the verdict of all of them.
+        """
+        ...
+
+    async def find(self, doubt: Doubt) -> Sequence[Receipt]:
+        """What the backend holds that may be this entry, oldest first; empty: not there now.
+
+        Raises a DeliveryError when it cannot tell.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close connections. No other method is called afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackendKind:
+    """Everything the agent knows of a kind of backend, as data. The registry holds one each.
+
+    `batch_size`: entries that one `deliver` may take (1: one by one). `settles_after_seconds`:
+    how long after the last send an empty `find` starts to count; `absent_answers`: how many
+    empty answers, apart, prove that nothing landed.
+    """
+
+    options: type[BaseModel]
+    adapter: Callable[[Site], Adapter]
+    kinds: Mapping[str, EntryKind]
+    main_kind: str
+    batch_size: int = 1
+    concurrency: int = 2
+    settles_after_seconds: float = 5
+    absent_answers: int = 2
+    aliases: Mapping[str, str] | None = None

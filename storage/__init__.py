@@ -1,0 +1,1 @@
+"""The outbox, its receipts and its attachments. Imports nothing else of Holdfast."""

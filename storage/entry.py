@@ -1,0 +1,137 @@
+"""The values that travel between the layers. Frozen; no I/O.
+
+Times are integer milliseconds since the epoch, UTC. Payloads are the producer's own
+JSON as text. A value is made once, at a border, and trusted inside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that travels with an entry. `path` is where its bytes lie now."""
+
+    name: str
+    media_type: str | None
+    description: str | None
+    size: int
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """Who handed the entry in: the door, and the peer's ids where the door knows them."""
+
+    via: str
+    uid: int | None = None
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The clocks at one moment. `wall` alone may lie; the others tell by how much."""
+
+    wall: int
+    monotonic: int
+    boot_id: str
+    synchronised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an adapter reads off a payload: where the entry belongs.
+
+    `key` makes two entries the same; `stream` keeps entries in order; `scope` is the part
+    of a backend that can refuse by itself (an experiment); entries of one `slot` replace
+    one another as "the current value"; `after_kind` is the kind of entry that has to be
+    delivered first when it waits under the same stream.
+    """
+
+    key: str | None = None
+    stream: str | None = None
+    scope: str | None = None
+    slot: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing to deliver, as accepted. `digest` decides whether two entries are the same."""
+
+    id: str
+    backend: str
+    kind: str
+    key: str
+    payload: str
+    digest: str
+    created_at: int
+    accepted: Stamp
+    producer: Producer
+    stream: str | None = None
+    scope: str | None = None
+    slot: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    expires_at: int | None = None
+    waits_for: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that this entry occupies: payload and attachments."""
+        return len(self.payload.encode()) + sum(part.size for part in self.attachments)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An entry on its way to the wire. What is here is fixed for this attempt.
+
+    `in_doubt`: an earlier attempt was sent and its answer lost. `newest_of_slot`: no later
+    entry of its slot waits (kept from the first attempt while in doubt, so that a resend is
+    identical). `absences`: how often `find` has answered "not there" since the last send.
+    """
+
+    seq: int
+    id: str
+    kind: str
+    key: str
+    payload: str
+    created_at: int
+    accepted_at: int
+    stream: str | None
+    scope: str | None
+    attempts: int
+    tries: int
+    in_doubt: bool
+    newest_of_slot: bool
+    absences: int
+    first_sent_at: int | None
+    last_sent_at: int | None
+    size: int
+    labels: Mapping[str, str]
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A claim whose earlier attempt may have landed, and the window in which it was sent."""
+
+    claim: Claim
+    first_sent_at: int
+    last_sent_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The backend's word that it holds the entry.
+
+    `remote_id`: the backend's own name for it. `url`: where a person can look at it, if
+    anywhere. `duplicate`: it was there before this attempt.
+    """
+
+    entry_id: str
+    remote_id: str
+    url: str | None = None
+    duplicate: bool = False
