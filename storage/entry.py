@@ -7,6 +7,7 @@ JSON as text. A value is made once, at a border, and trusted inside.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,7 @@ class Address:
 
     `key` makes two entries the same; `stream` keeps entries in order; `scope` is the part
     of a backend that can refuse by itself (an experiment); entries of one `slot` replace
-    one another as "the current value"; `after_kind` is the kind of entry that has to be
-    delivered first when it waits under the same stream.
+    one another as "the current value".
     """
 
     key: str | None = None
@@ -91,6 +91,7 @@ class Claim:
     `in_doubt`: an earlier attempt was sent and its answer lost. `newest_of_slot`: no later
     entry of its slot waits (kept from the first attempt while in doubt, so that a resend is
     identical). `absences`: how often `find` has answered "not there" since the last send.
+    `confirms_seen`: the backend's count of confirms when this entry was last given back.
     """
 
     seq: int
@@ -112,6 +113,7 @@ class Claim:
     size: int
     labels: Mapping[str, str]
     attachments: tuple[Attachment, ...] = ()
+    confirms_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +137,76 @@ class Receipt:
     remote_id: str
     url: str | None = None
     duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What `accept` made of one entry. `id` is the entry that the outbox holds, or held.
+
+    `state`: accepted (stored now), duplicate (held or delivered already), retried (it was a
+    dead letter and waits again), conflict (the key is taken by other content: not stored).
+    """
+
+    id: str
+    key: str
+    state: Literal["accepted", "duplicate", "retried", "conflict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt ended without a receipt, as kept in an entry's history."""
+
+    outcome: str
+    side: str
+    detail: str
+    status: int | None = None
+    excerpt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Settle a claim without proof: the entry waits again, from `due_at` on.
+
+    `counted`: this attempt counts against it. `sent`: bytes may have left, so the window in
+    which a lost copy may be found stays open. `failure` None: it was claimed and not begun.
+    """
+
+    claim: Claim
+    due_at: int
+    in_doubt: bool
+    counted: bool = False
+    absences: int = 0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Settle a claim for good without delivery: a dead letter, kept with its reason."""
+
+    claim: Claim
+    failure: Failure
+    stop_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Settle a claim by the backend's receipt: the entry leaves, the receipt stays."""
+
+    claim: Claim
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A backend (scope "") or one of its scopes waits by itself until `until`.
+
+    `state`: offline, refused, throttled or parked, as `status` shows it.
+    """
+
+    backend: str
+    scope: str
+    state: str
+    reason: str
+    since: int
+    until: int
+    failures: int

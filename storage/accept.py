@@ -1,0 +1,242 @@
+"""accept: store new entries, or say why there is nothing new to store.
+
+Promises: a (backend, kind, key) is held at most once among waiting entries and receipts of
+the same backend URL; a dead letter with the same content waits again, one with other content
+is replaced; what an operator discarded may come again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    Text,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    literal_column,
+    select,
+    text,
+)
+
+from storage.dialect import insert_new
+from storage.entry import Accepted, Entry
+from storage.schema import attachment, attempt, audit, body, entry, label, receipt
+from storage.states import State
+from storage.streams import Stream, demote, promote
+
+CHUNK = 2000  # SQLite takes 32,766 variables in one statement
+
+_ahead = entry.alias("ahead")
+# Bound under names of their own: an INSERT's own columns already take "stream" and "backend".
+_HAS_NO_HEAD = ~exists().where(
+    _ahead.c.backend == bindparam("of_backend", type_=Text),
+    _ahead.c.stream == bindparam("of_stream", type_=Text),
+    _ahead.c.stream.is_not(None),
+    _ahead.c.head == literal_column("1"),
+)
+_HEAD = case((bindparam("of_stream", type_=Text).is_(None), 1), (_HAS_NO_HEAD, 1), else_=0)
+
+
+def accept(
+    connection: Connection, entries: Sequence[Entry], urls: Mapping[str, str]
+) -> list[Accepted]:
+    """Store `entries` in order. `urls`: where each backend is, to know whose receipts count."""
+    outcomes: list[Accepted] = []
+    for start in range(0, len(entries), CHUNK):
+        outcomes += _accept_chunk(connection, entries[start : start + CHUNK], urls)
+    return outcomes
+
+
+def _accept_chunk(
+    connection: Connection, entries: Sequence[Entry], urls: Mapping[str, str]
+) -> list[Accepted]:
+    fresh = _insert(connection, entries)
+    delivered = _delivered(connection, entries, urls)
+    _undo(connection, [e for e in entries if e.id in delivered and e.id in fresh])
+    fresh -= delivered.keys()
+    outcomes: dict[str, Accepted] = {}
+    for one in entries:
+        if one.id in delivered:
+            outcomes[one.id] = _judge_receipt(one, delivered[one.id])
+        elif one.id in fresh:
+            outcomes[one.id] = Accepted(one.id, one.key, "accepted")
+        else:
+            outcomes[one.id] = _meet(connection, one, fresh)
+    _insert_details(connection, [e for e in entries if e.id in fresh])
+    return [outcomes[one.id] for one in entries]
+
+
+def _insert(connection: Connection, entries: Sequence[Entry]) -> set[str]:
+    """Insert what is new; return the ids that went in."""
+    statement = insert_new(connection, entry, ("backend", "kind", "key")).values(head=_HEAD)
+    connection.execute(statement, [_row(one) for one in entries])
+    ids = [one.id for one in entries]
+    query = select(entry.c.id).where(entry.c.id.in_(bindparam("ids", expanding=True)))
+    return set(connection.execute(query, {"ids": ids}).scalars())
+
+
+def _row(one: Entry) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "backend": one.backend,
+        "kind": one.kind,
+        "key": one.key,
+        "stream": one.stream,
+        "of_backend": one.backend,
+        "of_stream": one.stream,
+        "scope": one.scope,
+        "slot": one.slot,
+        "waits_for": one.waits_for,
+        "created_at": one.created_at,
+        "accepted_at": one.accepted.wall,
+        "monotonic_at": one.accepted.monotonic,
+        "boot_id": one.accepted.boot_id,
+        "synchronised": int(one.accepted.synchronised),
+        "expires_at": one.expires_at,
+        "digest": one.digest,
+        "size": one.size,
+        "labels": json.dumps(dict(one.labels), ensure_ascii=False),
+        "producer": json.dumps(
+            {"via": one.producer.via, "uid": one.producer.uid, "pid": one.producer.pid}
+        ),
+    }
+
+
+def _insert_details(connection: Connection, entries: Sequence[Entry]) -> None:
+    payloads = [{"id": one.id, "payload": one.payload} for one in entries]
+    labels = [
+        {"entry_id": one.id, "name": name, "value": value}
+        for one in entries
+        for name, value in one.labels.items()
+    ]
+    parts = [
+        {
+            "entry_id": one.id,
+            "position": position,
+            "name": part.name,
+            "media_type": part.media_type,
+            "description": part.description,
+            "size": part.size,
+            "sha256": part.sha256,
+            "path": f"{one.id}/{position}",
+        }
+        for one in entries
+        for position, part in enumerate(one.attachments)
+    ]
+    for table, rows in ((body, payloads), (label, labels), (attachment, parts)):
+        if rows:
+            connection.execute(insert(table), rows)
+
+
+def _delivered(
+    connection: Connection, entries: Sequence[Entry], urls: Mapping[str, str]
+) -> dict[str, Row[Any]]:
+    """Receipts that already hold the key of an entry, by the entry's id.
+
+    Looked up after the insert: beside another writer's uncommitted confirm, looking first
+    would let a key in a second time.
+    """
+    doors: dict[tuple[str, str, str], list[Entry]] = {}
+    for one in entries:
+        doors.setdefault((one.backend, urls.get(one.backend, ""), one.kind), []).append(one)
+    found: dict[str, Row[Any]] = {}
+    for (backend, url, kind), behind in doors.items():
+        query = select(receipt).where(
+            receipt.c.backend == backend,
+            receipt.c.backend_url == url,
+            receipt.c.kind == kind,
+            receipt.c.key.in_([one.key for one in behind]),
+        )
+        held = {row.key: row for row in connection.execute(query)}
+        found |= {one.id: held[one.key] for one in behind if one.key in held}
+    return found
+
+
+def _undo(connection: Connection, entries: Sequence[Entry]) -> None:
+    if entries:
+        connection.execute(delete(entry).where(entry.c.id.in_([one.id for one in entries])))
+        promote(connection, [(e.backend, e.stream) for e in entries if e.stream is not None])
+
+
+def _judge_receipt(one: Entry, row: Row[Any]) -> Accepted:
+    same = row.digest == one.digest
+    return Accepted(row.entry_id, one.key, "duplicate" if same else "conflict")
+
+
+def _meet(connection: Connection, one: Entry, fresh: set[str]) -> Accepted:
+    """Decide about an entry whose key another entry holds."""
+    held = connection.execute(
+        select(entry.c.id, entry.c.digest, entry.c.state, entry.c.stream).where(
+            entry.c.backend == one.backend, entry.c.kind == one.kind, entry.c.key == one.key
+        )
+    ).one()
+    same = held.digest == one.digest
+    if held.state != State.DEAD:
+        return Accepted(held.id, one.key, "duplicate" if same else "conflict")
+    if same:
+        revive(connection, [held.id])
+        return Accepted(held.id, one.key, "retried")
+    replaced = f"replaced by {one.id}: same key, other content"
+    forget(connection, [held.id], at=one.accepted.wall, who=one.producer.via, detail=replaced)
+    _insert(connection, [one])
+    fresh.add(one.id)
+    return Accepted(one.id, one.key, "accepted")
+
+
+def revive(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Dead letters wait again with no attempts against them; the in-doubt mark is kept."""
+    # Written as literals: with bound parameters PostgreSQL would not use the partial indexes.
+    rows = connection.execute(
+        text(
+            "UPDATE entry SET state = 0, attempts = 0, due_at = 0, absences = 0,"
+            " head = CASE WHEN stream IS NULL THEN 1 ELSE 0 END"
+            " WHERE id IN :ids AND state = 3 RETURNING id, backend, stream"
+        ).bindparams(bindparam("ids", expanding=True)),
+        {"ids": list(ids)},
+    ).all()
+    streams: list[Stream] = [(r.backend, r.stream) for r in rows if r.stream is not None]
+    demote(connection, streams)
+    promote(connection, streams)
+    return [row.id for row in rows]
+
+
+def forget(
+    connection: Connection, ids: Sequence[str], *, at: int, who: str, detail: str
+) -> list[str]:
+    """Delete entries that are not in flight, leaving an audit row each; their keys are free."""
+    rows = connection.execute(
+        text(
+            "DELETE FROM entry WHERE id IN :ids AND state <> 1 RETURNING id, backend, stream"
+        ).bindparams(bindparam("ids", expanding=True)),
+        {"ids": list(ids)},
+    ).all()
+    gone = [row.id for row in rows]
+    if not gone:
+        return []
+    for table, column in ((body, body.c.id), *_details()):
+        connection.execute(delete(table).where(column.in_(gone)))
+    connection.execute(
+        insert(audit),
+        [
+            {
+                "at": at,
+                "verb": "discard",
+                "entry_id": row.id,
+                "backend": row.backend,
+                "who": who,
+                "detail": detail,
+            }
+            for row in rows
+        ],
+    )
+    promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
+    return gone
+
+
+def _details() -> list[tuple[Any, Any]]:
+    return [(table, table.c.entry_id) for table in (attachment, label, attempt)]

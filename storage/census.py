@@ -1,0 +1,104 @@
+"""Counts, computed from the database: what `status` says is what the tables hold."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select, text
+
+from storage.schema import tally
+from storage.states import State
+
+AGE_BOUNDS_MS = {
+    "1m": 60_000,
+    "10m": 600_000,
+    "1h": 3_600_000,
+    "6h": 21_600_000,
+    "1d": 86_400_000,
+    "1w": 604_800_000,
+}
+"""Upper bounds of the age buckets; what is older is counted under "older"."""
+
+
+@dataclass(slots=True)
+class Census:
+    """One backend's part of the outbox at one moment. Times are epoch ms."""
+
+    pending: int = 0
+    leased: int = 0
+    held: int = 0
+    dead: int = 0
+    in_doubt: int = 0
+    size: int = 0
+    oldest_at: int | None = None
+    ages: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys([*AGE_BOUNDS_MS, "older"], 0)
+    )
+    delivered: int = 0
+    last_success_at: int | None = None
+    last_error: dict[str, Any] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are still to be delivered."""
+        return self.pending + self.leased + self.held
+
+
+_BUCKETS = ", ".join(
+    f"SUM(CASE WHEN state <> 3 AND :now - accepted_at > {low} AND :now - accepted_at <= {high}"
+    f' THEN 1 ELSE 0 END) AS "age_{name}"'
+    for (name, high), low in zip(
+        AGE_BOUNDS_MS.items(), [-(2**62), *AGE_BOUNDS_MS.values()], strict=False
+    )
+)
+# Answered from the index entry_census alone.
+_COUNT = text(
+    f"""
+    SELECT backend, state, COUNT(*) AS number, SUM(in_doubt) AS in_doubt, SUM(size) AS size,
+           MIN(accepted_at) AS oldest_at, {_BUCKETS}
+    FROM entry GROUP BY backend, state
+    """  # noqa: S608 - numbers and names from the table above, nothing from outside
+)
+
+
+def census(connection: Connection, *, now: int) -> dict[str, Census]:
+    """Every backend that has entries or ever delivered any, by name."""
+    found: dict[str, Census] = {}
+    for row in connection.execute(_COUNT, {"now": now}).mappings():
+        one = found.setdefault(row["backend"], Census())
+        setattr(one, _NAMES[State(row["state"])], row["number"])
+        one.in_doubt += row["in_doubt"]
+        one.size += row["size"]
+        if row["state"] == State.DEAD:
+            continue
+        one.oldest_at = min(row["oldest_at"], one.oldest_at or row["oldest_at"])
+        young = 0
+        for name in AGE_BOUNDS_MS:
+            one.ages[name] += row[f"age_{name}"]
+            young += row[f"age_{name}"]
+        one.ages["older"] += row["number"] - young
+    for told in connection.execute(select(tally)):
+        one = found.setdefault(told.backend, Census())
+        one.delivered = told.delivered
+        one.last_success_at = told.last_success_at
+        one.last_error = json.loads(told.last_error) if told.last_error else None
+    return found
+
+
+_NAMES = {
+    State.PENDING: "pending",
+    State.LEASED: "leased",
+    State.HELD: "held",
+    State.DEAD: "dead",
+}
+
+
+def next_due(connection: Connection, backend: str) -> int | None:
+    """When the earliest waiting head of `backend` is due (0: now); None when nothing waits."""
+    return connection.execute(
+        text(
+            "SELECT due_at FROM entry WHERE backend = :backend AND state = 0 AND head = 1"
+            " ORDER BY backend, due_at, seq LIMIT 1"
+        ),
+        {"backend": backend},
+    ).scalar()

@@ -1,0 +1,80 @@
+"""Connections to the outbox database: one that writes, others that only read.
+
+Promises: a commit has reached the disk when it returns (WAL with synchronous=FULL); a
+transaction that may write takes the write lock when it begins; readers never create or
+change a file.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool, StaticPool
+
+PAGE_CACHE_KIB = 16_384
+WAL_LIMIT_BYTES = 64 * 2**20  # what a checkpointed WAL may keep of the disk
+
+
+def writing_engine(path: Path) -> Engine:
+    """The one read-write connection, kept open. Used by the writer thread alone."""
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        # pysqlite must not begin transactions by itself: it would begin none for a SELECT.
+        connection.isolation_level = None
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # NORMAL would let a power cut undo a commit after the spool file is gone.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reading_engine(path: Path, *, daemon_is_down: bool = False) -> Engine:
+    """Read-only connections, opened for each look and closed after it.
+
+    `daemon_is_down`: a reader without write permission in the folder cannot open a cleanly
+    closed WAL database unless told that nobody writes it (facts 5); only true when the
+    caller holds a shared instance lock.
+    """
+    wal = path.with_name(path.name + "-wal")
+    mode = "immutable=1" if daemon_is_down and not wal.exists() else "mode=ro"
+
+    def connect() -> Any:
+        return sqlite3.connect(
+            f"file:{path}?{mode}", uri=True, isolation_level=None, check_same_thread=False
+        )
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # One snapshot for all the statements of a look.
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def checkpoint(engine: Engine) -> None:
+    """Move the WAL into the database, cut it, and give freed pages back to the file system.
+
+    For the writer's own connection only: two connections that checkpoint can corrupt SQLite
+    older than 3.51.3 (facts 4).
+    """
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.rollback()

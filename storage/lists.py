@@ -1,0 +1,203 @@
+"""What the outbox holds, for people and scripts: pages of entries, one entry whole, receipts.
+
+All results are plain JSON objects in the shapes of the outside contract (docs/socket.md).
+Times go out as ISO 8601, UTC.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from storage.schema import attachment, attempt, audit, body, entry, label, receipt
+from storage.states import State
+
+PAGE = 1000  # entries in one page at most: readers must not keep a snapshot open for long
+
+
+def iso(ms: int | None) -> str | None:
+    """Epoch milliseconds as ISO 8601 with milliseconds and Z."""
+    if ms is None:
+        return None
+    moment = datetime.fromtimestamp(ms / 1000, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def list_entries(
+    connection: Connection,
+    *,
+    backend: str | None = None,
+    state: State | None = None,
+    labels: Mapping[str, str] | None = None,
+    limit: int = 100,
+    after: int = 0,
+) -> tuple[list[dict[str, Any]], int | None]:
+    """A page of entries in order of `seq`, and the `after` of the next page (None: the end)."""
+    limit = max(1, min(limit, PAGE))
+    query = select(entry).where(entry.c.seq > after).order_by(entry.c.seq).limit(limit + 1)
+    if backend is not None:
+        query = query.where(entry.c.backend == backend)
+    if state is not None:
+        query = query.where(entry.c.state == int(state))
+    rows = connection.execute(_labelled(query, entry.c.id, labels)).all()
+    page = [describe(row) for row in rows[:limit]]
+    return page, rows[limit - 1].seq if len(rows) > limit else None
+
+
+def _labelled(query: Select[Any], id_column: Any, labels: Mapping[str, str] | None) -> Select[Any]:
+    for name, value in (labels or {}).items():
+        match = select(label.c.entry_id).where(label.c.name == name, label.c.value == value)
+        query = query.where(id_column.in_(match))
+    return query
+
+
+def describe(row: Row[Any]) -> dict[str, Any]:
+    """An entry row as the contract's E."""
+    return {
+        "id": row.id,
+        "seq": row.seq,
+        "backend": row.backend,
+        "kind": row.kind,
+        "key": row.key,
+        "stream": row.stream,
+        "labels": json.loads(row.labels),
+        "state": State(row.state).name.lower(),
+        "in_doubt": bool(row.in_doubt),
+        "accepted_at": iso(row.accepted_at),
+        "created_at": iso(row.created_at),
+        "expires_at": iso(row.expires_at),
+        "producer": json.loads(row.producer),
+        "size": row.size,
+        "attempts": row.attempts,
+        "not_before": iso(row.due_at) if row.due_at else None,
+        "waits_for": row.waits_for,
+        "last_error": _error(row.last_error),
+    }
+
+
+def _error(told: str | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    error: dict[str, Any] = json.loads(told)
+    return {**error, "at": iso(error["at"])}
+
+
+def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
+    """Everything about one entry: waiting, delivered or discarded. None: never heard of it."""
+    row = connection.execute(select(entry).where(entry.c.id == id_)).one_or_none()
+    if row is not None:
+        payload = connection.execute(select(body.c.payload).where(body.c.id == id_)).scalar_one()
+        return {
+            **describe(row),
+            "tries": row.tries,
+            "payload": json.loads(payload),
+            "attachments": _attachments(connection, id_),
+            "history": _history(connection, id_),
+        }
+    held = connection.execute(select(receipt).where(receipt.c.entry_id == id_)).first()
+    if held is not None:
+        return {
+            "id": id_,
+            "state": "delivered",
+            "backend": held.backend,
+            "kind": held.kind,
+            "key": held.key,
+            "labels": json.loads(held.labels),
+            "receipt": describe_receipt(held),
+            "history": _history(connection, id_),
+        }
+    gone = connection.execute(
+        select(audit)
+        .where(audit.c.entry_id == id_, audit.c.verb == "discard")
+        .order_by(audit.c.number.desc())
+    ).first()
+    if gone is None:
+        return None
+    return {
+        "id": id_,
+        "state": "discarded",
+        "backend": gone.backend,
+        "discarded": {"at": iso(gone.at), "who": gone.who, "detail": gone.detail},
+    }
+
+
+def _attachments(connection: Connection, id_: str) -> list[dict[str, Any]]:
+    query = select(attachment).where(attachment.c.entry_id == id_).order_by(attachment.c.position)
+    return [
+        {
+            "name": row.name,
+            "media_type": row.media_type,
+            "description": row.description,
+            "size": row.size,
+            "sha256": row.sha256,
+        }
+        for row in connection.execute(query)
+    ]
+
+
+def _history(connection: Connection, id_: str) -> list[dict[str, Any]]:
+    query = select(attempt).where(attempt.c.entry_id == id_).order_by(attempt.c.number)
+    return [
+        {
+            "first_at": iso(row.first_at),
+            "last_at": iso(row.last_at),
+            "times": row.times,
+            "class": row.outcome,
+            "side": row.side,
+            "detail": row.detail,
+            "status": row.status,
+            "excerpt": row.excerpt,
+        }
+        for row in connection.execute(query)
+    ]
+
+
+def list_receipts(
+    connection: Connection,
+    *,
+    backend: str | None = None,
+    key: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    limit: int = 100,
+    after: int = 0,
+) -> tuple[list[dict[str, Any]], int | None]:
+    """A page of receipts, oldest first, and the `after` of the next page (None: the end)."""
+    limit = max(1, min(limit, PAGE))
+    query = select(receipt).where(receipt.c.number > after).order_by(receipt.c.number)
+    if backend is not None:
+        query = query.where(receipt.c.backend == backend)
+    if key is not None:
+        query = query.where(receipt.c.key == key)
+    rows = connection.execute(_labelled(query.limit(limit + 1), receipt.c.entry_id, labels)).all()
+    page = [describe_receipt(row) for row in rows[:limit]]
+    return page, rows[limit - 1].number if len(rows) > limit else None
+
+
+def describe_receipt(row: Row[Any]) -> dict[str, Any]:
+    """A receipt row as the contract's Receipt."""
+    return {
+        "entry_id": row.entry_id,
+        "backend": row.backend,
+        "kind": row.kind,
+        "key": row.key,
+        "labels": json.loads(row.labels),
+        "remote_id": row.remote_id,
+        "url": row.url,
+        "delivered_at": iso(row.delivered_at),
+        "sha256": row.digest,
+        "duplicate": bool(row.duplicate),
+    }
+
+
+def holds_receipt(
+    connection: Connection, backend: str, url: str, remote_ids: list[str]
+) -> set[str]:
+    """Which of `remote_ids` a receipt of this backend holds already."""
+    query = select(receipt.c.remote_id).where(
+        receipt.c.backend == backend,
+        receipt.c.backend_url == url,
+        receipt.c.remote_id.in_(remote_ids),
+    )
+    return set(connection.execute(query).scalars())

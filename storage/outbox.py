@@ -1,0 +1,260 @@
+"""The outbox as the agent sees it: every verb, over lists, awaitable.
+
+Promises: what `accept` has answered survives a power cut, files included; verbs run in the
+order in which they were called; nothing here blocks the event loop. Raises sqlalchemy's
+errors when the disk refuses; nothing is stored then.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from sqlalchemy import Connection
+from ulid import ULID
+
+from storage import accept as accepting
+from storage import amend, claim, lists, rests, settle
+from storage.attachments import AttachmentStore, StagedFile
+from storage.census import Census, census, next_due
+from storage.engine import checkpoint, reading_engine, writing_engine
+from storage.entry import Accepted, Attachment, Bury, Claim, Confirm, Entry, Rest
+from storage.lock import InstanceLock
+from storage.retention import expire_receipts
+from storage.settle import Settlement
+from storage.states import State
+from storage.upgrade import bring_up_to_date
+from storage.writer import Writer
+
+R = TypeVar("R")
+
+DATABASE = "outbox.db"
+LOCK = "agent.lock"
+ATTACHMENTS = "attachments"
+FILE_THREADS = 4
+
+
+class Outbox:
+    """One host's outbox. Opened once; the instance lock is held until `close`."""
+
+    def __init__(self, state_dir: Path, urls: Mapping[str, str]) -> None:
+        """Take the lock, upgrade the schema, reclaim what an earlier life had claimed.
+
+        Blocks. Raises AlreadyRunning, SchemaError, OSError.
+        """
+        self.urls = dict(urls)
+        self.lock = InstanceLock(state_dir / LOCK)
+        self.lock.take()
+        path = state_dir / DATABASE
+        self._engine = writing_engine(path)
+        self.kept_copy = bring_up_to_date(path, self._engine)
+        path.chmod(0o640)
+        self._writer = Writer(self._engine)
+        self._reading = reading_engine(path)
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="outbox-reader")
+        self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="outbox-files")
+        self.attachments = AttachmentStore(state_dir / ATTACHMENTS)
+        self._token = str(ULID())
+        # Fixed once, so that the writer recognises neighbours that it can run as one list.
+        self._accept_verb = partial(accepting.accept, urls=self.urls)
+        self.waiting: Counter[str] = Counter()
+        self.size: Counter[str] = Counter()
+        self.delivered: Counter[str] = Counter()
+
+    def recover(self, now: int) -> tuple[int, int]:
+        """Reclaim claims and sweep orphaned files; return how many of each. Blocks."""
+        reclaimed = self._writer.call(partial(settle.reclaim, now=now)).result()
+        swept = self.attachments.sweep(
+            lambda ids: self._writer.call(lambda c: set(amend.states_of(c, ids))).result()
+        )
+        self._count(self._writer.call(partial(census, now=now)).result())
+        return reclaimed, swept
+
+    async def accept(self, entries: Sequence[Entry]) -> Sequence[Accepted]:
+        """Store entries durably, in order; one outcome each."""
+        entries = [await self._keep_files(one) for one in entries]
+        try:
+            outcomes = await asyncio.wrap_future(self._writer.put(self._accept_verb, entries))
+        except BaseException:
+            await self._drop_files(one.id for one in entries if one.attachments)
+            raise
+        taken = {one.id for one in outcomes if one.state == "accepted"}
+        for one, outcome in zip(entries, outcomes, strict=True):
+            if outcome.state in ("accepted", "retried"):
+                self.waiting[one.backend] += 1
+            if outcome.state == "accepted":
+                self.size[one.backend] += one.size
+        await self._drop_files(one.id for one in entries if one.attachments and one.id not in taken)
+        return outcomes
+
+    def claim(
+        self, backend: str, *, limit: int, now: int, resting: Collection[str] = ()
+    ) -> Awaitable[list[Claim]]:
+        """Lease up to `limit` due entries; queued at once, before the result is awaited."""
+        verb = partial(
+            claim.claim,
+            backend=backend,
+            token=self._token,
+            limit=limit,
+            now=now,
+            resting=tuple(resting),
+            attachments=self.attachments.root,
+        )
+        return asyncio.wrap_future(self._writer.call(verb))
+
+    def settle(
+        self, backend: str, settlements: Sequence[Settlement], *, now: int
+    ) -> Awaitable[Sequence[bool]]:
+        """Settle claims; queued at once. False: the claim was no longer ours."""
+        verb = partial(
+            settle.settle,
+            settlements=settlements,
+            backend=backend,
+            url=self.urls[backend],
+            token=self._token,
+            now=now,
+        )
+        return self._settled(backend, settlements, self._writer.call(verb))
+
+    async def _settled(
+        self, backend: str, settlements: Sequence[Settlement], future: "Future[list[bool]]"
+    ) -> Sequence[bool]:
+        done = await asyncio.wrap_future(future)
+        ended = [s for s, ok in zip(settlements, done, strict=True) if ok]
+        confirmed = [s.claim for s in ended if isinstance(s, Confirm)]
+        self.delivered[backend] += len(confirmed)
+        self.size[backend] -= sum(one.size for one in confirmed)
+        self.waiting[backend] -= len(confirmed) + sum(isinstance(s, Bury) for s in ended)
+        await self._drop_files(one.id for one in confirmed if one.attachments)
+        return done
+
+    async def note_send(self, claims: Sequence[Claim], *, now: int) -> None:
+        """Entries in doubt are about to be sent again."""
+        await self._call(partial(settle.note_send, claims=claims, token=self._token, now=now))
+
+    async def retry(self, ids: Sequence[str], *, now: int, who: str) -> list[State | None]:
+        """Dead letters and waiting entries become due now; the state each was found in."""
+        return await self._amend(partial(amend.retry, ids=ids, now=now, who=who), now)
+
+    async def discard(self, ids: Sequence[str], *, now: int, who: str) -> list[State | None]:
+        """Delete entries that are not in flight; the state each was found in."""
+        found = await self._amend(partial(amend.discard, ids=ids, now=now, who=who), now)
+        await self._drop_files(
+            id_ for id_, state in zip(ids, found, strict=True) if state not in (None, State.LEASED)
+        )
+        return found
+
+    async def expire(self, *, now: int) -> list[str]:
+        """Entries past their own `expires_at` become dead letters; their ids."""
+        return await self._amend(partial(amend.expire, now=now), now)
+
+    async def expire_receipts(self, *, before: int) -> int:
+        """Forget receipts delivered before `before`; how many."""
+        return await self._call(partial(expire_receipts, before=before))
+
+    async def next_due(self, backend: str) -> int | None:
+        """When the earliest waiting head is due; None when nothing waits."""
+        return await self._call(partial(next_due, backend=backend))
+
+    async def write_rest(self, rest: Rest) -> None:
+        """Remember a rest over a restart."""
+        url = self.urls[rest.backend]
+        await self._call(partial(rests.write_rest, one=rest, url=url))
+
+    async def end_rest(self, backend: str, scope: str) -> None:
+        """Forget a rest."""
+        url = self.urls[backend]
+        await self._call(partial(rests.end_rest, backend=backend, url=url, scope=scope))
+
+    async def rests(self) -> list[Rest]:
+        """The rests of the backends as configured now."""
+        return await self._read(partial(rests.read_rests, urls=self.urls))
+
+    async def holds_receipt(self, backend: str, remote_ids: list[str]) -> set[str]:
+        """Which remote ids a receipt of this backend holds already."""
+        url = self.urls[backend]
+        return await self._call(
+            partial(lists.holds_receipt, backend=backend, url=url, remote_ids=remote_ids)
+        )
+
+    async def census(self, *, now: int) -> dict[str, Census]:
+        """Counts per backend, from the database."""
+        return await self._read(partial(census, now=now))
+
+    async def list_entries(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
+        """A page of entries; filters as in `storage.lists.list_entries`."""
+        return await self._read(partial(lists.list_entries, **filters))
+
+    async def list_receipts(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
+        """A page of receipts; filters as in `storage.lists.list_receipts`."""
+        return await self._read(partial(lists.list_receipts, **filters))
+
+    async def show(self, id_: str) -> dict[str, Any] | None:
+        """Everything about one entry."""
+        return await self._read(partial(lists.show_entry, id_=id_))
+
+    async def stage(self, source: BinaryIO, name: str, **about: Any) -> Attachment:
+        """Copy a file in, durably; arguments as in `AttachmentStore.stage`."""
+        return await self.in_files_thread(partial(self.attachments.stage, source, name, **about))
+
+    def open_staged(self, name: str, *, limit: int) -> StagedFile:
+        """Begin to take a file in piece by piece."""
+        return self.attachments.open(name, limit=limit)
+
+    async def drop_staged(self, parts: Iterable[Attachment]) -> None:
+        """Delete staged files that no entry took."""
+        parts = list(parts)
+        if parts:
+            await self.in_files_thread(partial(self.attachments.drop_staged, parts))
+
+    async def in_files_thread(self, function: Callable[[], R]) -> R:
+        """Run blocking file work beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._files, function)
+
+    async def checkpoint(self) -> None:
+        """Cut the WAL and return free pages. Runs on the writer's connection, between groups."""
+        await asyncio.wrap_future(self._writer.between(partial(checkpoint, self._engine)))
+
+    def close(self) -> None:
+        """Finish what was asked, close the database cleanly, release the lock. Blocks."""
+        self._writer.close()
+        self._readers.shutdown()
+        self._files.shutdown()
+        self._reading.dispose()
+        self._engine.dispose()
+        self.lock.release()
+
+    async def _amend(self, verb: Callable[[Connection], R], now: int) -> R:
+        result = await self._call(verb)
+        self._count(await self._call(partial(census, now=now)))
+        return result
+
+    async def _call(self, verb: Callable[[Connection], R]) -> R:
+        return await asyncio.wrap_future(self._writer.call(verb))
+
+    async def _read(self, look: Callable[[Connection], R]) -> R:
+        def run() -> R:
+            with self._reading.begin() as connection:
+                return look(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    async def _keep_files(self, one: Entry) -> Entry:
+        if not one.attachments:
+            return one
+        kept = await self.in_files_thread(partial(self.attachments.keep, one.id, one.attachments))
+        return replace(one, attachments=kept)
+
+    async def _drop_files(self, ids: Iterable[str]) -> None:
+        ids = list(ids)
+        if ids:
+            await self.in_files_thread(partial(self.attachments.drop, ids))
+
+    def _count(self, found: dict[str, Census]) -> None:
+        self.waiting = Counter({name: one.waiting for name, one in found.items()})
+        self.size = Counter({name: one.size for name, one in found.items()})
+        self.delivered = Counter({name: one.delivered for name, one in found.items()})

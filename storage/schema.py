@@ -1,0 +1,226 @@
+"""The tables, as the code sees them. Alembic's revisions in `migrations/` make them.
+
+`entry` is narrow and hot; `body` is cold and never rewritten. `head` = 1 means that nothing
+earlier of the entry's stream lives; the unique partial index makes two heads impossible.
+Times are epoch ms; states are storage.states.State.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+SCHEMA_REVISION = "0001"
+"""The alembic revision that this code was written for."""
+
+metadata = MetaData()
+
+# SQLite gives rowids only to INTEGER; PostgreSQL needs the 64 bits spelled out.
+Seq = BigInteger().with_variant(Integer, "sqlite")
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("backend", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("stream", Text),
+    Column("scope", Text),
+    Column("slot", Text),
+    Column("waits_for", Text),
+    Column("state", SmallInteger, nullable=False, server_default=text("0")),
+    Column("head", SmallInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False, server_default=text("0")),
+    Column("token", Text),
+    Column("leased_until", BigInteger),
+    Column("claimed_by", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("in_doubt", SmallInteger, nullable=False, server_default=text("0")),
+    Column("newest", SmallInteger, nullable=False, server_default=text("1")),
+    Column("absences", Integer, nullable=False, server_default=text("0")),
+    Column("confirms_seen", BigInteger),
+    Column("first_sent_at", BigInteger),
+    Column("last_sent_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("monotonic_at", BigInteger, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("synchronised", SmallInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("digest", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("producer", Text, nullable=False),
+    Column("last_error", Text),
+    Index("entry_key", "backend", "kind", "key", unique=True),
+    Index(
+        "entry_ready",
+        "backend",
+        "due_at",
+        "seq",
+        sqlite_where=text("state = 0 AND head = 1"),
+        postgresql_where=text("state = 0 AND head = 1"),
+    ),
+    Index(
+        "entry_head",
+        "backend",
+        "stream",
+        unique=True,
+        sqlite_where=text("head = 1 AND stream IS NOT NULL"),
+        postgresql_where=text("head = 1 AND stream IS NOT NULL"),
+    ),
+    Index(
+        "entry_stream",
+        "backend",
+        "stream",
+        "seq",
+        sqlite_where=text("stream IS NOT NULL AND state <> 3"),
+        postgresql_where=text("stream IS NOT NULL AND state <> 3"),
+    ),
+    Index(
+        "entry_slot",
+        "backend",
+        "slot",
+        "seq",
+        sqlite_where=text("slot IS NOT NULL"),
+        postgresql_where=text("slot IS NOT NULL"),
+    ),
+    Index(
+        "entry_lease",
+        "leased_until",
+        sqlite_where=text("state = 1"),
+        postgresql_where=text("state = 1"),
+    ),
+    Index("entry_census", "backend", "state", "accepted_at", "size", "in_doubt"),
+    Index(
+        "entry_expiry",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
+    Index(
+        "entry_waits",
+        "waits_for",
+        sqlite_where=text("waits_for IS NOT NULL"),
+        postgresql_where=text("waits_for IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,  # without it an emptied outbox would reuse numbers
+)
+
+body = Table(
+    "body",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("payload", Text, nullable=False),
+)
+
+attachment = Table(
+    "attachment",
+    metadata,
+    Column("entry_id", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text),
+    Column("description", Text),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("path", Text, nullable=False),  # relative to the attachments folder
+)
+
+label = Table(
+    "label",
+    metadata,
+    Column("entry_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("label_value", "name", "value", "entry_id"),
+)
+
+# One row per run of equal failures, so that a year offline is one line and not a million.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("number", Seq, primary_key=True, autoincrement=True),
+    Column("entry_id", Text, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),  # the DeliveryError's class, or "delivered"
+    Column("side", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("status", Integer),
+    Column("excerpt", Text),
+    Index("attempt_entry_id", "entry_id"),
+    sqlite_autoincrement=True,
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("number", Seq, primary_key=True, autoincrement=True),
+    Column("entry_id", Text, nullable=False),
+    Column("backend", Text, nullable=False),
+    Column("backend_url", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("delivered_at", BigInteger, nullable=False),
+    Column("remote_id", Text, nullable=False),
+    Column("url", Text),
+    Column("duplicate", SmallInteger, nullable=False),
+    Column("labels", Text, nullable=False),
+    UniqueConstraint("backend", "backend_url", "kind", "key"),
+    Index("receipt_age", "delivered_at"),
+    Index("receipt_remote", "backend", "backend_url", "remote_id"),
+    Index("receipt_entry_id", "entry_id"),
+    sqlite_autoincrement=True,
+)
+
+# scope '' is the backend as a whole.
+rest = Table(
+    "rest",
+    metadata,
+    Column("backend", Text, primary_key=True),
+    Column("backend_url", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("backend", Text, primary_key=True),
+    Column("delivered", BigInteger, nullable=False),
+    Column("last_success_at", BigInteger),
+    Column("last_error", Text),
+)
+
+# What operators did. A discarded entry leaves its id here, so that asking for it says so.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Seq, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("entry_id", Text, nullable=False),
+    Column("backend", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("audit_entry_id", "entry_id"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,231 @@
+"""How a claim ends: confirmed, given back, or buried. Also what a start-up reclaims.
+
+Promises: each settlement is guarded by state and token, so a claim is settled once and a
+late worker changes no row; a confirm removes the entry and writes its receipt in one
+transaction; every end without proof leaves a line in the entry's history.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, text, update
+
+from storage.dialect import upsert
+from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt
+from storage.schema import attachment, attempt, body, entry, receipt
+from storage.streams import promote
+
+Settlement = Confirm | GiveBack | Bury
+
+_GIVE_BACK = text(
+    """
+    UPDATE entry SET
+        state = 0, token = NULL, due_at = :due_at, in_doubt = :in_doubt,
+        attempts = attempts + :counted, absences = :absences,
+        first_sent_at = CASE WHEN :in_doubt = 1 THEN first_sent_at END,
+        last_sent_at = CASE WHEN :in_doubt = 1 THEN last_sent_at END,
+        confirms_seen = (SELECT delivered FROM tally WHERE tally.backend = entry.backend),
+        last_error = COALESCE(:last_error, last_error)
+    WHERE seq = :seq AND state = 1 AND token = :token
+    """
+)
+_LEAVE = text(
+    "DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND token = :token"
+    " RETURNING seq, id, backend, kind, key, stream, digest, labels"
+).bindparams(bindparam("seqs", expanding=True))
+_COUNT_DELIVERED = text(
+    "INSERT INTO tally (backend, delivered, last_success_at) VALUES (:backend, :number, :now)"
+    " ON CONFLICT (backend) DO UPDATE"
+    " SET delivered = tally.delivered + :number, last_success_at = :now"
+)
+_BURY = text(
+    """
+    UPDATE entry SET state = 3, token = NULL, last_error = :last_error,
+        head = CASE WHEN stream IS NOT NULL AND :stop = 1 THEN head ELSE 0 END
+    WHERE seq = :seq AND state = 1 AND token = :token
+    RETURNING seq, backend, stream
+    """
+)
+
+
+def settle(
+    connection: Connection,
+    settlements: Sequence[Settlement],
+    backend: str,
+    url: str,
+    *,
+    token: str,
+    now: int,
+) -> list[bool]:
+    """Settle claims of one backend, all leased under `token`. False: it was not ours any more."""
+    confirms = [one for one in settlements if isinstance(one, Confirm)]
+    gone = _confirm(connection, confirms, backend, url, token, now) if confirms else set()
+    done: list[bool] = []
+    for one in settlements:
+        match one:
+            case Confirm():
+                done.append(one.claim.seq in gone)
+            case GiveBack():
+                done.append(_give_back(connection, one, backend, token, now))
+            case Bury():
+                done.append(_bury(connection, one, backend, token, now))
+    return done
+
+
+def _confirm(
+    connection: Connection,
+    confirms: Sequence[Confirm],
+    backend: str,
+    url: str,
+    token: str,
+    now: int,
+) -> set[int]:
+    """Entries leave, receipts stay; returns the `seq` of those that were still ours."""
+    rows = connection.execute(
+        _LEAVE, {"seqs": [one.claim.seq for one in confirms], "token": token}
+    ).all()
+    if not rows:
+        return set()
+    receipts = {one.claim.id: one.receipt for one in confirms}
+    connection.execute(
+        upsert(connection, receipt, ("backend", "backend_url", "kind", "key")),
+        [_receipt_row(row, receipts[row.id], url, now) for row in rows],
+    )
+    ids = [row.id for row in rows]
+    connection.execute(delete(body).where(body.c.id.in_(ids)))
+    connection.execute(delete(attachment).where(attachment.c.entry_id.in_(ids)))
+    connection.execute(_COUNT_DELIVERED, {"backend": backend, "number": len(rows), "now": now})
+    promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
+    return {row.seq for row in rows}
+
+
+def _receipt_row(row: Row[Any], held: Receipt, url: str, now: int) -> dict[str, Any]:
+    return {
+        "entry_id": row.id,
+        "backend": row.backend,
+        "backend_url": url,
+        "kind": row.kind,
+        "key": row.key,
+        "digest": row.digest,
+        "delivered_at": now,
+        "remote_id": held.remote_id,
+        "url": held.url,
+        "duplicate": int(held.duplicate),
+        "labels": row.labels,
+    }
+
+
+def _give_back(connection: Connection, one: GiveBack, backend: str, token: str, now: int) -> bool:
+    told = _told(one.failure, now) if one.failure else None
+    changed = connection.execute(
+        _GIVE_BACK,
+        {
+            "seq": one.claim.seq,
+            "token": token,
+            "due_at": one.due_at,
+            "in_doubt": int(one.in_doubt),
+            "counted": int(one.counted),
+            "absences": one.absences,
+            "last_error": told,
+        },
+    ).rowcount
+    if changed and one.failure:
+        _write_attempt(connection, one.claim, one.failure, now)
+        _remember_error(connection, backend, one.failure, now)
+    return bool(changed)
+
+
+def _bury(connection: Connection, one: Bury, backend: str, token: str, now: int) -> bool:
+    row = connection.execute(
+        _BURY,
+        {
+            "seq": one.claim.seq,
+            "token": token,
+            "stop": int(one.stop_stream),
+            "last_error": _told(one.failure, now),
+        },
+    ).one_or_none()
+    if row is None:
+        return False
+    _write_attempt(connection, one.claim, one.failure, now)
+    _remember_error(connection, backend, one.failure, now)
+    if row.stream is not None and not one.stop_stream:
+        promote(connection, [(row.backend, row.stream)])
+    return True
+
+
+def _told(failure: Failure, now: int) -> str:
+    """`last_error` as the API shows it."""
+    return json.dumps(
+        {"at": now, "class": failure.outcome, "side": failure.side, "detail": failure.detail},
+        ensure_ascii=False,
+    )
+
+
+def _write_attempt(connection: Connection, claim: Claim, failure: Failure, now: int) -> None:
+    """A line of history; equal failures in a row share one line and count."""
+    last = connection.execute(
+        select(attempt).where(attempt.c.entry_id == claim.id).order_by(attempt.c.number.desc())
+    ).first()
+    said = (failure.outcome, failure.detail)
+    if last is not None and (last.outcome, last.detail) == said:
+        connection.execute(
+            update(attempt)
+            .where(attempt.c.number == last.number)
+            .values(times=last.times + 1, last_at=now)
+        )
+        return
+    connection.execute(
+        insert(attempt),
+        {
+            "entry_id": claim.id,
+            "first_at": now,
+            "last_at": now,
+            "times": 1,
+            "outcome": failure.outcome,
+            "side": failure.side,
+            "detail": failure.detail,
+            "status": failure.status,
+            "excerpt": failure.excerpt,
+        },
+    )
+
+
+def _remember_error(connection: Connection, backend: str, failure: Failure, now: int) -> None:
+    connection.execute(
+        text(
+            "INSERT INTO tally (backend, delivered, last_error) VALUES (:backend, 0, :told)"
+            " ON CONFLICT (backend) DO UPDATE SET last_error = :told"
+        ),
+        {"backend": backend, "told": _told(failure, now)},
+    )
+
+
+def note_send(
+    connection: Connection, claims: Sequence[Claim], *, token: str, now: int
+) -> list[bool]:
+    """An entry in doubt is about to be sent again: its window ends later, its absences are void."""
+    changed = [
+        connection.execute(
+            update(entry)
+            .where(entry.c.seq == one.seq, entry.c.state == 1, entry.c.token == token)
+            .values(last_sent_at=now, absences=0)
+        ).rowcount
+        for one in claims
+    ]
+    return [bool(count) for count in changed]
+
+
+def reclaim(connection: Connection, *, now: int) -> int:
+    """At start, under the instance lock: what an earlier life had claimed may have been sent.
+
+    Returns how many entries came back, in doubt.
+    """
+    statement = text(
+        "UPDATE entry SET state = 0, token = NULL, in_doubt = 1, due_at = 0,"
+        " first_sent_at = COALESCE(first_sent_at, :now),"
+        " last_sent_at = COALESCE(last_sent_at, :now)"
+        " WHERE state = 1"
+    )
+    return connection.execute(statement, {"now": now}).rowcount

@@ -1,0 +1,42 @@
+"""States of an entry and the one table of legal moves.
+
+Every statement of `storage.outbox` that changes a state takes its guard from here, so what
+is drawn in docs/architecture.md, what the database allows and what an operator is told are
+the same.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class State(IntEnum):
+    """Where an entry is. Small integers, because they are stored a million times."""
+
+    PENDING = 0
+    LEASED = 1
+    HELD = 2
+    DEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """From which states a verb may take an entry, and where to (None: it leaves the outbox)."""
+
+    sources: tuple[State, ...]
+    target: State | None
+
+    def allows(self, state: State) -> bool:
+        """May an entry in `state` make this move?"""
+        return state in self.sources
+
+
+MOVES: dict[str, Move] = {
+    "claim": Move((State.PENDING,), State.LEASED),
+    "confirm": Move((State.LEASED,), None),
+    "give_back": Move((State.LEASED,), State.PENDING),
+    "bury": Move((State.LEASED,), State.DEAD),
+    "reclaim": Move((State.LEASED,), State.PENDING),
+    "expire": Move((State.PENDING, State.HELD), State.DEAD),
+    "retry": Move((State.DEAD, State.PENDING), State.PENDING),
+    "discard": Move((State.PENDING, State.HELD, State.DEAD), None),
+}

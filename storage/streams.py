@@ -1,0 +1,50 @@
+"""The head of a stream: kept by every verb that takes an entry out of its place.
+
+Promises: each stream with a live entry has exactly one head after `promote`, the earliest
+one, unless a dead letter that stops its stream still sits there.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, TextClause, text
+
+Stream = tuple[str, str]  # backend, stream
+
+_PROMOTE = text(
+    """
+    UPDATE entry SET head = 1
+    WHERE seq = (
+        SELECT e.seq FROM entry AS e
+        WHERE e.backend = :backend AND e.stream = :stream AND e.stream IS NOT NULL AND e.state <> 3
+        ORDER BY e.backend, e.stream, e.seq LIMIT 1
+    ) AND NOT EXISTS (
+        SELECT 1 FROM entry AS h
+        WHERE h.backend = :backend AND h.stream = :stream AND h.stream IS NOT NULL AND h.head = 1
+    )
+    """
+)
+
+# A head that is on the wire keeps its turn; every other one makes room for an earlier entry.
+_DEMOTE = text(
+    """
+    UPDATE entry SET head = 0
+    WHERE backend = :backend AND stream = :stream AND stream IS NOT NULL
+      AND head = 1 AND state <> 1
+    """
+)
+
+
+def promote(connection: Connection, streams: Iterable[Stream]) -> None:
+    """Give each stream its head, if it has none."""
+    _for_each(connection, _PROMOTE, streams)
+
+
+def demote(connection: Connection, streams: Iterable[Stream]) -> None:
+    """Take the head away from each stream whose head is not in flight."""
+    _for_each(connection, _DEMOTE, streams)
+
+
+def _for_each(connection: Connection, statement: TextClause, streams: Iterable[Stream]) -> None:
+    rows = [{"backend": backend, "stream": stream} for backend, stream in sorted(set(streams))]
+    if rows:
+        connection.execute(statement, rows)
