@@ -1,0 +1,269 @@
+"""Intake: bytes from any door -> a judged entry -> accepted.
+
+Promises: an entry is stored only if its backend could take it (the adapter's strict model
+has judged it), and `accept` answers only after the fsynced commit. A Refusal stores nothing.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+from ulid import ULID
+
+from adapters.base import BackendKind, EntryKind
+from agent.clock import Clock
+from agent.draft import Bounds, Draft
+from agent.envelope import Envelope, field_errors, printable, read_envelope
+from agent.parts import Match, match_parts
+from agent.refusal import FieldError, Refusal, no_room, too_large, unfit
+from agent.strict_json import canonical, compact, parse
+from storage.attachments import TooLarge
+from storage.entry import Accepted, Address, Attachment, Entry
+from storage.errors import DiskRefused
+from storage.outbox import Outbox
+
+MAX_KEY_LENGTH = 200
+MIB = 2**20
+
+
+Outcome = Accepted | Refusal
+
+
+class Intake:
+    """Judges and accepts. One for all doors."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        backends: Mapping[str, BackendKind],
+        *,
+        clock: Clock,
+        bounds: Bounds,
+        wake: Callable[[str], None],
+    ) -> None:
+        """`wake` is told the backend of each new entry after its commit."""
+        self._outbox = outbox
+        self._backends = backends
+        self._clock = clock
+        self._bounds = bounds
+        self._wake = wake
+
+    def knows(self, backend: str) -> bool:
+        """Is there such a backend?"""
+        return backend in self._backends
+
+    def kinds(self, backend: str) -> Collection[str]:
+        """The kinds of entry that a backend takes, aliases included."""
+        kind = self._backends[backend]
+        return [*kind.kinds, *(kind.aliases or {})]
+
+    def judge(self, draft: Draft) -> Entry:
+        """The entry that `draft` makes. Raises Refusal; blocks (parsing, embedded attachments)."""
+        value = parse(draft.body)
+        envelope = read_envelope(value, bare_allowed=draft.backend is not None)
+        backend, name, kind = self._destination(envelope, draft)
+        prefix = "/payload" if isinstance(value, dict) and "payload" in value else ""
+        address = _judge_payload(kind, envelope.payload, prefix)
+        text = self._payload_text(envelope)
+        now = self._clock.stamp()
+        if envelope.expires_at is not None and envelope.expires_at <= now.wall:
+            raise unfit([FieldError("/expires_at", "is past")])
+        key = _settle_key(envelope, draft, address)
+        parts = self._attachments(envelope, draft, kind)
+        id_ = str(ULID())
+        return Entry(
+            id=id_,
+            backend=backend,
+            kind=name,
+            key=key or id_,
+            payload=text,
+            digest=_digest(name, envelope.payload, parts),
+            created_at=envelope.created_at if envelope.created_at is not None else now.wall,
+            accepted=now,
+            producer=draft.producer,
+            stream=envelope.stream or address.stream,
+            scope=address.scope,
+            slot=address.slot,
+            labels={**address.labels, **envelope.labels},
+            expires_at=envelope.expires_at,
+            attachments=parts,
+        )
+
+    async def accept(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
+        """Store entries durably, in order; one outcome each. Never raises a Refusal."""
+        refusals = {one.id: refused for one in entries if (refused := self._room_for(one))}
+        wanted = [one for one in entries if one.id not in refusals]
+        try:
+            taken = await self._outbox.accept(wanted) if wanted else []
+        except (DiskRefused, OSError) as exc:
+            refused = no_room(f"the disk does not take it: {exc}; nothing was stored")
+            refusals |= {one.id: refused for one in wanted}
+            taken, wanted = [], []
+        outcomes: dict[str, Outcome] = dict(refusals)
+        for one, answer in zip(wanted, taken, strict=True):
+            outcomes[one.id] = _conflict(answer) if answer.state == "conflict" else answer
+            if answer.state in ("accepted", "retried"):
+                self._wake(one.backend)
+        await self.drop(part for one in entries if one.id in refusals for part in one.attachments)
+        return [outcomes[one.id] for one in entries]
+
+    async def stage(
+        self,
+        source: BinaryIO,
+        name: str,
+        *,
+        media_type: str | None = None,
+        description: str | None = None,
+    ) -> Attachment:
+        """Copy a file in, durably. Raises Refusal (413, 507)."""
+        limit = self._bounds.max_attachment_bytes
+        try:
+            return await self._outbox.stage(
+                source, name, limit=limit, media_type=media_type, description=description
+            )
+        except TooLarge as exc:
+            raise too_large(f"the attachment {name!r}", limit) from exc
+        except OSError as exc:
+            raise no_room(f"the disk does not take {name!r}: {exc.strerror}") from exc
+
+    async def drop(self, files: Iterable[Attachment]) -> None:
+        """Forget staged files that no entry took."""
+        await self._outbox.drop_staged(files)
+
+    def waiting(self, backend: str) -> int:
+        """How many entries wait for this backend, the last accepted included."""
+        return self._outbox.waiting[backend]
+
+    def _destination(self, envelope: Envelope, draft: Draft) -> tuple[str, str, EntryKind]:
+        backend = draft.backend or envelope.backend
+        if backend is None:
+            raise unfit([FieldError("/backend", "is required: " + self._known())])
+        if envelope.backend not in (None, backend):
+            raise unfit([FieldError("/backend", f"does not belong into {backend}")])
+        if backend not in self._backends:
+            detail = f"there is no backend {backend!r} here: {self._known()}"
+            raise Refusal(HTTPStatus.NOT_FOUND, detail, [FieldError("/backend", detail)])
+        there = self._backends[backend]
+        aliases = there.aliases or {}
+        wanted = envelope.kind or draft.kind or there.main_kind
+        name = aliases.get(wanted, wanted)
+        if draft.kind and envelope.kind and aliases.get(draft.kind, draft.kind) != name:
+            raise unfit([FieldError("/kind", f"does not belong into {backend}/{draft.kind}")])
+        if name not in there.kinds:
+            takes = ", ".join(sorted(there.kinds))
+            raise unfit([FieldError("/kind", f"{backend} takes no {name!r}, but: {takes}")])
+        return backend, name, there.kinds[name]
+
+    def _known(self) -> str:
+        return "one of " + ", ".join(sorted(self._backends))
+
+    def _payload_text(self, envelope: Envelope) -> str:
+        text = compact(envelope.payload)
+        if len(text.encode()) > self._bounds.max_entry_bytes:
+            raise too_large("the payload", self._bounds.max_entry_bytes, "/payload")
+        return text
+
+    def _attachments(
+        self, envelope: Envelope, draft: Draft, kind: EntryKind
+    ) -> tuple[Attachment, ...]:
+        """Every attachment staged; embedded bytes last, when nothing can refuse any more."""
+        matches = match_parts(envelope.attachments, draft, kind, self._bounds)
+        return tuple(
+            match.described() if match.file else self._stage_embedded(match) for match in matches
+        )
+
+    def _stage_embedded(self, part: Match) -> Attachment:
+        try:
+            return self._outbox.attachments.stage(
+                io.BytesIO(part.content),
+                part.name,
+                limit=self._bounds.max_attachment_bytes,
+                media_type=part.media_type,
+                description=part.description,
+            )
+        except OSError as exc:
+            raise no_room(f"the disk does not take {part.name!r}: {exc.strerror}") from exc
+
+    def _room_for(self, one: Entry) -> Refusal | None:
+        bounds, size = self._bounds, self._outbox.size
+        if bounds.max_outbox_bytes and size.total() + one.size > bounds.max_outbox_bytes:
+            return no_room(
+                f"the outbox holds its {bounds.max_outbox_bytes} bytes; deliveries go on"
+            )
+        own = bounds.max_backend_bytes.get(one.backend, 0)
+        if own and size[one.backend] + one.size > own:
+            return no_room(f"the outbox holds its {own} bytes for {one.backend}; deliveries go on")
+        if (
+            bounds.min_free_bytes
+            and free_bytes(self._outbox.attachments.root) < bounds.min_free_bytes
+        ):
+            return no_room(f"less than {bounds.min_free_bytes} bytes are free on the disk")
+        return None
+
+
+def free_bytes(folder: Path) -> int:
+    """What a plain user may still write on the file system of `folder`."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
+
+
+def _judge_payload(kind: EntryKind, payload: dict[str, Any], prefix: str) -> Address:
+    try:
+        return kind.address(kind.payload.model_validate(payload))
+    except ValidationError as exc:
+        raise unfit(field_errors(exc, payload, prefix)) from exc
+
+
+def _settle_key(envelope: Envelope, draft: Draft, address: Address) -> str | None:
+    """The producer's key, else the adapter's, else the door's. None: the entry's id."""
+    if draft.given_key is not None:
+        _check_key(draft.given_key)
+        if envelope.key not in (None, draft.given_key):
+            raise unfit([FieldError("/key", "differs from the Idempotency-Key header")])
+    return draft.given_key or envelope.key or address.key or draft.default_key
+
+
+def _check_key(key: str) -> None:
+    try:
+        printable(key)
+    except ValueError as exc:
+        raise unfit([FieldError("", f"Idempotency-Key {exc}")]) from exc
+    if not 0 < len(key) <= MAX_KEY_LENGTH:
+        raise unfit([FieldError("", f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")])
+
+
+def _digest(kind: str, payload: dict[str, Any], parts: Sequence[Attachment]) -> str:
+    content = {
+        "kind": kind,
+        "payload": payload,
+        "attachments": [[part.name, part.sha256] for part in parts],
+    }
+    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def _conflict(answer: Accepted) -> Refusal:
+    detail = f"the key {answer.key!r} belongs to entry {answer.id}, which has other content"
+    return Refusal(HTTPStatus.CONFLICT, detail, [FieldError("/key", detail)])
+
+
+async def judge_in_thread(
+    intake: Intake, outbox: Outbox, drafts: Sequence[Draft]
+) -> list[Entry | Refusal]:
+    """Judge many drafts beside the event loop; refusals stand in their entry's place."""
+    return await outbox.in_files_thread(partial(_judge_all, intake, drafts))
+
+
+def _judge_all(intake: Intake, drafts: Sequence[Draft]) -> list[Entry | Refusal]:
+    judged: list[Entry | Refusal] = []
+    for draft in drafts:
+        try:
+            judged.append(intake.judge(draft))
+        except Refusal as refusal:
+            judged.append(refusal)
+    return judged

@@ -1,0 +1,69 @@
+"""Refusals: what a producer is told when an entry is not taken. Nothing was stored then."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+RETRY_AFTER_SECONDS = 30  # a full disk is not emptied faster
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault, at `pointer` (RFC 6901) of what was sent."""
+
+    pointer: str
+    detail: str
+
+
+class Refusal(Exception):  # named by what it is to the producer
+    """An entry was not taken. `status` is the HTTP status; `errors` say where and why."""
+
+    def __init__(self, status: int, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = HTTPStatus(status).phrase
+        self.detail = detail
+        self.errors = tuple(errors)
+
+    @property
+    def temporary(self) -> bool:
+        """Is it our trouble and not the entry's, so that the same may be taken later?"""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def problem(self) -> dict[str, Any]:
+        """RFC 9457 problem details."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
+        return body
+
+
+def malformed(detail: str) -> Refusal:
+    """What was sent is not JSON as RFC 8259 and we understand it (400)."""
+    return Refusal(HTTPStatus.BAD_REQUEST, detail)
+
+
+def unfit(errors: Sequence[FieldError]) -> Refusal:
+    """It is JSON, but not what the backend takes (422)."""
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Refusal(
+        HTTPStatus.UNPROCESSABLE_ENTITY, f"{first.pointer or '/'}: {first.detail}{more}", errors
+    )
+
+
+def too_large(what: str, limit: int, pointer: str = "") -> Refusal:
+    """More bytes than a limit allows (413)."""
+    detail = f"{what} is larger than {limit} bytes"
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, [FieldError(pointer, detail)])
+
+
+def no_room(detail: str) -> Refusal:
+    """The disk, or the part of it that Holdfast may use, is full (507)."""
+    return Refusal(HTTPStatus.INSUFFICIENT_STORAGE, detail)

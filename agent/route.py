@@ -1,0 +1,35 @@
+"""What a lane knows of its backend, and what it remembers between attempts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from adapters.base import Adapter, BackendKind
+from agent.retry import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a lane needs to know of its backend."""
+
+    name: str
+    kind: BackendKind
+    adapter: Adapter
+    policy: Policy
+    batch_size: int
+    concurrency: int
+    rate_per_second: float | None = None
+    open_at: Callable[[int], bool] = lambda _: True
+    credentials: Callable[[], str] = lambda: ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a lane remembers between attempts; all of it may be forgotten by a restart."""
+
+    uncertain_in_row: int = 0
+    rejected_in_row: list[str] = field(default_factory=list)
+    storm: bool = False
+    slots: int = 1
+    last_outcome: float = 0.0
+    next_send: float = 0.0
+    credentials: str = ""
