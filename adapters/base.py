@@ -25,13 +25,16 @@ from storage.entry import Address, Claim, Doubt, Receipt
 EXCERPT_LENGTH = 500  # characters of a backend's answer that a dead letter keeps
 
 
+Side = Literal["entry", "backend", "credentials", "network", "agent"]
+
+
 class DeliveryError(Exception):
     """Delivery did not end in proof. `detail` is for the person at 3 am.
 
     `side` says whose trouble it is; `status` and `excerpt` keep what the backend answered.
     """
 
-    side: Literal["entry", "backend", "credentials", "network", "agent"] = "backend"
+    side: Side = "backend"
 
     def __init__(
         self, detail: str, *, status: int | None = None, excerpt: str | None = None
@@ -45,7 +48,7 @@ class DeliveryError(Exception):
 class Unreachable(DeliveryError):
     """Nothing was sent: refused connection, name look-up, TLS, connect timeout."""
 
-    side = "network"
+    side: Side = "network"
 
 
 class Refused(DeliveryError):
@@ -99,19 +102,19 @@ class Throttled(DeliveryError):
 class Uncertain(DeliveryError):
     """The request went out and nothing proves what became of it."""
 
-    side = "network"
+    side: Side = "network"
 
 
 class Rejected(DeliveryError):
     """The backend judged this entry, and will judge it the same way again."""
 
-    side = "entry"
+    side: Side = "entry"
 
 
 class BatchRefused(DeliveryError):
     """A batch was refused as a whole: nothing of it was stored, the culprit is unknown."""
 
-    side = "entry"
+    side: Side = "entry"
 
 
 Verdict = Receipt | DeliveryError

@@ -77,6 +77,17 @@ def expire(connection: Connection, *, now: int) -> list[str]:
     return [row.id for row in rows]
 
 
+def clamp_due(connection: Connection, *, backend: str, now: int, horizon: int) -> int:
+    """Entries due after `horizon` become due at `now`; returns how many."""
+    return connection.execute(
+        text(
+            "UPDATE entry SET due_at = :now"
+            " WHERE backend = :backend AND state = 0 AND head = 1 AND due_at > :horizon"
+        ),
+        {"backend": backend, "now": now, "horizon": horizon},
+    ).rowcount
+
+
 def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, State]:
     """The present state of each id that the outbox holds."""
     query = select(entry.c.id, entry.c.state).where(entry.c.id.in_(list(ids)))

@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, select, text
 
-from storage.schema import tally
+from storage.schema import receipt, tally
 from storage.states import State
 
 AGE_BOUNDS_MS = {
@@ -102,3 +102,13 @@ def next_due(connection: Connection, backend: str) -> int | None:
         ),
         {"backend": backend},
     ).scalar()
+
+
+def rates(connection: Connection, *, now: int) -> dict[str, float]:
+    """Entries confirmed in the last minute, per backend: their rate per minute."""
+    query = (
+        select(receipt.c.backend, func.count())
+        .where(receipt.c.delivered_at > now - 60_000)
+        .group_by(receipt.c.backend)
+    )
+    return {backend: float(count) for backend, count in connection.execute(query).tuples()}

@@ -20,7 +20,7 @@ from ulid import ULID
 from storage import accept as accepting
 from storage import amend, claim, lists, rests, settle
 from storage.attachments import AttachmentStore, StagedFile
-from storage.census import Census, census, next_due
+from storage.census import Census, census, next_due, rates
 from storage.engine import checkpoint, reading_engine, writing_engine
 from storage.entry import Accepted, Attachment, Bury, Claim, Confirm, Entry, Rest
 from storage.lock import InstanceLock
@@ -159,6 +159,18 @@ class Outbox:
     async def next_due(self, backend: str) -> int | None:
         """When the earliest waiting head is due; None when nothing waits."""
         return await self._call(partial(next_due, backend=backend))
+
+    async def clamp_due(self, backend: str, *, now: int, horizon: int) -> None:
+        """What is due after `horizon` was written by a wrong clock: make it due at `now`."""
+        await self._call(partial(amend.clamp_due, backend=backend, now=now, horizon=horizon))
+
+    async def rates(self, *, now: int) -> dict[str, float]:
+        """Entries confirmed in the last minute, per backend."""
+        return await self._read(partial(rates, now=now))
+
+    async def ping(self) -> None:
+        """Return when the writer thread has answered."""
+        await self._call(lambda _: None)
 
     async def write_rest(self, rest: Rest) -> None:
         """Remember a rest over a restart."""

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import OperationalError
+
+from storage.errors import DiskRefused
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -122,8 +124,8 @@ class Writer:
         try:
             with self._engine.begin() as connection:
                 results = [run(connection, requests) for requests in in_a_row(group)]
-        except Exception as exc:  # noqa: BLE001 - answered to the caller, whose it is
-            self._reopen_after(exc)
+        except Exception as raised:  # noqa: BLE001 - answered to the caller, whose it is
+            exc = self._translate(raised)
             if len(group) == 1:
                 group[0].future.set_exception(exc)
             else:
@@ -133,10 +135,14 @@ class Writer:
         for future, result in [pair for part in results for pair in part]:
             future.set_result(result)
 
-    def _reopen_after(self, exc: Exception) -> None:
+    def _translate(self, raised: Exception) -> Exception:
+        if not isinstance(raised, OperationalError):
+            return raised
         # After an I/O error SQLite's view of the file is not to be trusted (facts 4).
-        if isinstance(exc, DBAPIError):
-            self._engine.dispose()
+        self._engine.dispose()
+        refused = DiskRefused(str(raised.orig))
+        refused.__cause__ = raised
+        return refused
 
 
 def answer(future: "Future[None]", work: Callable[[], None]) -> None:

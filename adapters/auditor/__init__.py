@@ -1,0 +1,203 @@
+"""AUDITOR: accounting records, and the updates that end them.
+
+Promises: a record counts as delivered only by AUDITOR's own word, which is a 200 with neither
+body nor content type, `RECORD_EXISTS`, or the warning that replaces it on servers which ignore
+repeats. Records travel together as one array, which is stored whole or not at all; about such
+a batch only "stored" is proof, any other word sends its records on in smaller ones.
+
+A lost answer needs no search: the same record is sent again and `RECORD_EXISTS` proves that it
+had arrived; an update may be repeated at will (AUDITOR sheet, sections 1.1 and 1.2).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field
+
+from adapters.auditor.answers import is_repeat, is_stored, is_unknown, no_proof, unsent
+from adapters.auditor.payloads import RecordAdd, RecordUpdate, record_address, update_address
+from adapters.base import (
+    BackendKind,
+    BatchRefused,
+    DeliveryError,
+    EntryKind,
+    Refused,
+    Rejected,
+    Site,
+    Throttled,
+    Uncertain,
+    Unreachable,
+    Verdict,
+)
+from adapters.http import HttpClient, refusal_of_us
+from storage.entry import Claim, Doubt, Receipt
+
+BODY_LIMIT = 2_097_152  # bytes; compiled into the server (AUDITOR sheet, section 1.1)
+DOUBTS_IN_A_ROW = 3  # lost answers after which the rest of a `deliver` is not tried
+
+
+class Options(BaseModel, extra="forbid", frozen=True):
+    """What the settings may say of an AUDITOR beyond what they say of every backend."""
+
+    max_body_bytes: int = Field(
+        default=1_500_000,
+        ge=1,
+        le=BODY_LIMIT,
+        description="Largest request that several records share, in bytes.",
+    )  # three quarters of what the server takes; lower it for a proxy with a smaller limit
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A claim with what is read off its payload. `size` is the payload's, in bytes."""
+
+    claim: Claim
+    record_id: str
+    remote_id: str
+    size: int
+
+
+def item_of(claim: Claim) -> Item:
+    """The remote id of an update names its stop time too: it is not the record's own."""
+    body = json.loads(claim.payload)
+    record_id = body["record_id"]
+    remote_id = record_id if claim.kind == "record" else f"{record_id}@{body['stop_time']}"
+    return Item(claim, record_id, remote_id, len(claim.payload.encode()))
+
+
+def parcels(items: Sequence[Item], limit: int) -> Iterator[list[Item]]:
+    """Cut `items`, in order, into arrays of at most `limit` bytes in which no id repeats.
+
+    An item larger than that travels alone: whether it is too large, the server decides.
+    """
+    parcel: list[Item] = []
+    size, ids = 1, set[str]()
+    for item in items:
+        if parcel and (size + item.size + 1 > limit or item.record_id in ids):
+            yield parcel
+            parcel, size, ids = [], 1, set()
+        parcel.append(item)
+        size += item.size + 1  # its comma, or the closing bracket
+        ids.add(item.record_id)
+    yield parcel
+
+
+class AuditorAdapter:
+    """One AUDITOR server."""
+
+    def __init__(self, site: Site) -> None:
+        self._http = HttpClient(site)
+        self._url = site.url.rstrip("/")
+        self._limit = (site.options or Options()).max_body_bytes
+
+    async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        """Send records together and updates one by one; one verdict per claim, in order.
+
+        After a request that met trouble of the backend, or three lost answers in a row, the
+        rest is not sent: five hundred updates would each wait for the same dead server.
+        """
+        verdicts: list[Verdict] = []
+        doubts = 0
+        for parcel in self._parcels([item_of(claim) for claim in claims]):
+            outcome = await self._attempt(parcel)
+            verdicts += outcome
+            last = outcome[-1]
+            doubts = doubts + 1 if isinstance(last, Uncertain) else 0
+            if isinstance(last, Unreachable | Refused | Throttled) or (
+                isinstance(last, Uncertain) and doubts == DOUBTS_IN_A_ROW
+            ):
+                verdicts += [unsent(last)] * (len(claims) - len(verdicts))
+                break
+        return verdicts
+
+    async def find(self, doubt: Doubt) -> Sequence[Receipt]:
+        """The record under its id. Raises Uncertain whenever it is not shown.
+
+        AUDITOR answers an unknown id and a database that is down with the same 500, so nothing
+        proves absence (AUDITOR sheet, section 1.3); sending again is what settles a doubt.
+        """
+        if doubt.claim.kind != "record":
+            raise Uncertain("AUDITOR shows no updates: this one is settled by sending it again")
+        item = item_of(doubt.claim)
+        url = self._place(item)
+        answer = await self._http.request("GET", url)
+        refusal = refusal_of_us(answer, url)
+        if refusal is not None:
+            raise refusal
+        found = answer.json() if answer.status == HTTPStatus.OK else None
+        if isinstance(found, dict) and found.get("record_id") == item.record_id:
+            return [self._receipt(item)]
+        detail = f"{url} shows no such record, which does not prove that there is none"
+        raise Uncertain(detail, status=answer.status, excerpt=answer.text)
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.close()
+
+    def _parcels(self, items: list[Item]) -> Iterator[list[Item]]:
+        if items[0].claim.kind == "record":
+            return parcels(items, self._limit)
+        return ([item] for item in items)  # there is no bulk update
+
+    async def _attempt(self, parcel: list[Item]) -> Sequence[Verdict]:
+        try:
+            if parcel[0].claim.kind == "record_update":
+                return [await self._update(parcel[0])]
+            if len(parcel) == 1:
+                return [await self._add(parcel[0])]
+            return await self._add_together(parcel)
+        except DeliveryError as lost:
+            return [lost] * len(parcel)
+
+    async def _add(self, item: Item) -> Verdict:
+        answer = await self._http.request("POST", "/record", json_text=item.claim.payload)
+        if is_stored(answer):
+            return self._receipt(item)
+        if is_repeat(answer):
+            return self._receipt(item, duplicate=True)
+        return no_proof(answer, f"{self._url}/record")
+
+    async def _add_together(self, parcel: list[Item]) -> Sequence[Verdict]:
+        """One array. What is wrong with one of its records keeps all of them out."""
+        text = f"[{','.join(item.claim.payload for item in parcel)}]"
+        answer = await self._http.request("POST", "/records", json_text=text)
+        if is_stored(answer):
+            return [self._receipt(item) for item in parcel]
+        error = no_proof(answer, f"{self._url}/records")
+        if is_repeat(answer) or isinstance(error, Rejected):
+            detail = f"AUDITOR stored none of these {len(parcel)} records: {answer.text[:200]}"
+            error = BatchRefused(detail, status=answer.status, excerpt=answer.text)
+        return [error] * len(parcel)
+
+    async def _update(self, item: Item) -> Verdict:
+        answer = await self._http.request("PUT", "/record", json_text=item.claim.payload)
+        if is_stored(answer):
+            return self._receipt(item)
+        if is_unknown(answer):
+            detail = (
+                f"AUDITOR does not hold the record {item.record_id!r} that this updates: "
+                "it was archived there, or was never added to this server"
+            )
+            return Rejected(detail, status=answer.status, excerpt=answer.text)
+        return no_proof(answer, f"{self._url}/record")
+
+    def _place(self, item: Item) -> str:
+        return f"{self._url}/record/{quote(item.record_id, safe='')}"
+
+    def _receipt(self, item: Item, *, duplicate: bool = False) -> Receipt:
+        return Receipt(item.claim.id, item.remote_id, self._place(item), duplicate)
+
+
+KIND = BackendKind(
+    options=Options,
+    adapter=AuditorAdapter,
+    kinds={
+        "record": EntryKind(RecordAdd, record_address, in_doubt="resend"),
+        "record_update": EntryKind(RecordUpdate, update_address, in_doubt="resend"),
+    },
+    main_kind="record",
+    batch_size=500,
+)

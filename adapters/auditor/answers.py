@@ -1,0 +1,72 @@
+"""What AUDITOR's answers mean (AUDITOR sheet, sections 1.2 and 3a). Pure; no I/O.
+
+Promises: every answer has a meaning here; only AUDITOR's own word reads as "stored" or as
+"there already", and whatever else arrives is one of the DeliveryErrors.
+"""
+
+from http import HTTPStatus
+
+from adapters.base import DeliveryError, Refused, Rejected, Throttled, Uncertain, Unreachable
+from adapters.http import Answer, refusal_of_us
+
+
+def is_stored(answer: Answer) -> bool:
+    """Is this AUDITOR's "stored": 200, no body, no content type?
+
+    An empty body that has a content type is another server's. Should it be AUDITOR's after
+    all, relabelled on the way, a resend gets RECORD_EXISTS and nothing is lost.
+    """
+    return answer.status == HTTPStatus.OK and not answer.body and not answer.media_type
+
+
+def is_repeat(answer: Answer) -> bool:
+    """Does AUDITOR say that this id is there already? Of a batch: that one of its ids is."""
+    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return answer.body == b"RECORD_EXISTS"
+    # Servers with `ignore_record_exists_error` say it in these words (section 1.2).
+    found = answer.json() if answer.status == HTTPStatus.OK else None
+    return isinstance(found, dict) and "already exist" in str(found.get("warning"))
+
+
+def is_unknown(answer: Answer) -> bool:
+    """Does AUDITOR say that there is no record to update? Its router's 404 reads otherwise."""
+    told = answer.text.startswith("Updating unknown record ")
+    return answer.status == HTTPStatus.NOT_FOUND and told
+
+
+def no_proof(answer: Answer, url: str) -> DeliveryError:
+    """What an answer of `url` means that says neither of the above."""
+    status, excerpt = answer.status, answer.text
+    refusal = refusal_of_us(answer, url)
+    if refusal is not None:
+        return refusal
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        detail = "too large for AUDITOR or for a proxy in front of it"
+        return Rejected(detail, status=status, excerpt=excerpt)
+    if is_judgement(answer):
+        detail = f"AUDITOR does not take it: {excerpt[:200]}"
+        return Rejected(detail, status=status, excerpt=excerpt)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        detail = f"{url} answered {status}, which proves nothing: {excerpt[:80]}"
+        return Uncertain(detail, status=status, excerpt=excerpt)
+    detail = f"{url} answered {status}, but not as AUDITOR does: is the url of the backend right?"
+    return Refused(detail, status=status, excerpt=excerpt, landed=status < HTTPStatus.BAD_REQUEST)
+
+
+def is_judgement(answer: Answer) -> bool:
+    """Is this AUDITOR's 400 about the body? That is plain text; a proxy's is a web page."""
+    plain = answer.media_type in ("", "text/plain") and not answer.is_html
+    ours = answer.text != "Content type error"  # we said application/json: lost on the way
+    return answer.status == HTTPStatus.BAD_REQUEST and plain and ours
+
+
+def unsent(before: DeliveryError) -> DeliveryError:
+    """The verdict of what was not tried because of what the request `before` it met."""
+    detail = f"not sent: {before.detail}"
+    match before:
+        case Refused():
+            return Refused(detail, status=before.status, credentials=before.credentials)
+        case Throttled():
+            return Throttled(detail, retry_after=before.retry_after, status=before.status)
+        case _:
+            return Unreachable(detail)

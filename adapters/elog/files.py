@@ -1,0 +1,67 @@
+"""Attachments on their way to the eLog (elog sheet, section 3.5).
+
+Promises: the name that is sent comes back unchanged, so that the echo can prove that the file
+was kept; the server cuts names at "/" and silently drops a file whose name is empty then.
+"""
+
+import mimetypes
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO
+
+from adapters.base import Rejected
+from storage.entry import Attachment
+
+MAX_BYTES = 6_291_456  # per file, inclusive: MAX_ATTACHMENT_SIZE of the server
+
+Part = tuple[str, tuple[str, BinaryIO, str]]
+
+# Quotes and control characters are escaped differently by every client and server, and some
+# servers take a literal %22 for a quote.
+UNSAFE = re.compile(r'[\x00-\x1f\x7f"\\]|%22')
+MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
+
+
+def wire_name(name: str) -> str:
+    """The file's name without folders and without characters that do not travel well."""
+    readable = name.encode("utf-8", "replace").decode()
+    return UNSAFE.sub("_", readable.rstrip("/").rpartition("/")[2]).strip() or "file"
+
+
+def wire_media_type(attachment: Attachment) -> str:
+    """The type as given, else guessed from the name; never a line that could end the header."""
+    given = (attachment.media_type or "").partition(";")[0].strip()
+    if MEDIA_TYPE.fullmatch(given):
+        return given
+    return mimetypes.guess_type(wire_name(attachment.name))[0] or "application/octet-stream"
+
+
+@contextmanager
+def opened(attachments: Sequence[Attachment]) -> Iterator[list[Part]]:
+    """The attachments as parts of a form, open for reading. Raises Rejected if one is gone."""
+    with ExitStack() as stack:
+        yield [_part(stack, attachment) for attachment in attachments]
+
+
+def check_echo(attachments: Sequence[Attachment], stored: Mapping[str, Any]) -> None:
+    """Raise Rejected unless the `stored` entry names every file that was sent."""
+    echoed = [file for file in stored.get("attachments") or [] if isinstance(file, dict)]
+    missing = Counter(wire_name(file.name) for file in attachments)
+    missing.subtract(Counter(str(file.get("name")) for file in echoed))
+    if names := sorted((+missing).elements()):
+        detail = (
+            f"the eLog kept entry {stored['_id']} without {', '.join(names)}: add the"
+            " file there by hand; a retry would post the entry a second time"
+        )
+        raise Rejected(detail, status=200)
+
+
+def _part(stack: ExitStack, attachment: Attachment) -> Part:
+    try:
+        file = stack.enter_context(attachment.path.open("rb"))
+    except OSError as exc:
+        detail = f"the attachment {attachment.name!r} cannot be read: {exc.strerror}"
+        raise Rejected(detail) from exc
+    return ("files", (wire_name(attachment.name), file, wire_media_type(attachment)))

@@ -1,0 +1,159 @@
+"""What producers hand in for the eLog, and how it is spelled on the wire.
+
+Promises: the models only judge; what they refuse is what the server could never store, or
+would store as something else (elog sheet, sections 3.5 and 3.6). Refusals point at the field.
+"""
+
+import html
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
+
+from storage.entry import Address
+
+# The name becomes a part of the URL's path: a slash or a leading dot would lead elsewhere, to a
+# 404 that looks as if the whole server were gone.
+Experiment = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=100)
+]
+RunNumber = Annotated[int, Field(ge=0)]
+# The server crashes on an id that is not a MongoDB id, so that nobody could tell why.
+ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
+# The server spells these characters of a parameter's name so, and answers with them so.
+STORED_AS = str.maketrans({".": "\uff0e", "$": "\uff04"})
+
+
+def one_word(text: str) -> str:
+    """`text` if it is a single word. The server splits at white space: "bad run" is two tags."""
+    if text.split() != [text]:
+        raise ValueError("must be one word without spaces")
+    return text
+
+
+Word = Annotated[str, AfterValidator(one_word)]
+
+
+class ForExperiment(BaseModel):
+    """What both kinds of entry have in common."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    experiment: Experiment
+
+    @field_validator("experiment")
+    @classmethod
+    def _named(cls, experiment: str) -> str:
+        if experiment == "current":
+            raise ValueError(
+                '"current" cannot be used here: name the experiment, as in mfxl1000123'
+            )
+        return experiment
+
+    @field_validator("run", mode="before", check_fields=False)
+    @classmethod
+    def _numbered(cls, run: object) -> object:
+        # An entry may be delivered days later, when another run is the current one.
+        if run == "current":
+            raise ValueError('"current" cannot be used here: name the run by its number')
+        return run
+
+
+class Post(ForExperiment):
+    """A logbook entry. `html`: the text is HTML already (it counts only beside a title)."""
+
+    text: str
+    title: str | None = None
+    html: bool = False
+    tags: list[Word] | None = None
+    run: RunNumber | None = None
+    author: Word | None = None
+    reply_to: ObjectId | None = None
+    emails: list[Word] | None = None
+    shift: ObjectId | None = None
+    cross_post: list[Word] | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _not_blank(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("the eLog does not take an entry without text")
+        return text
+
+
+class RunParams(ForExperiment):
+    """Columns of the run table for one run: name to any JSON value."""
+
+    run: RunNumber
+    params: dict[str, Any] = Field(min_length=1)
+
+    @field_validator("params")
+    @classmethod
+    def _distinct_names(cls, params: dict[str, Any]) -> dict[str, Any]:
+        if "" in params:
+            raise ValueError("a parameter needs a name")
+        if len(escaped(params)) != len(params):
+            raise ValueError(
+                "two names become the same one: the eLog writes . as \uff0e, $ as \uff04"
+            )
+        return params
+
+
+def post_address(post: Post) -> Address:
+    """Posts of one experiment stay in order; an experiment can refuse by itself."""
+    labels = {"experiment": post.experiment}
+    if post.run is not None:
+        labels["run"] = str(post.run)
+    return Address(stream=post.experiment, scope=post.experiment, labels=labels)
+
+
+def run_params_address(entry: RunParams) -> Address:
+    """Parameters of one run stay in order: the last writer of a name wins on the server."""
+    return Address(
+        stream=f"{entry.experiment}/{entry.run}",
+        scope=entry.experiment,
+        labels={"experiment": entry.experiment, "run": str(entry.run)},
+    )
+
+
+def post_form(post: Post) -> dict[str, str]:
+    """The form fields of new_elog_entry (elog sheet, section 3.5); no marker yet."""
+    fields = {
+        "log_text": shown_text(post),
+        "log_title": (post.title or "").strip(),
+        "log_tags": " ".join(post.tags or []),
+        "run_num": "" if post.run is None else str(post.run),
+        "author": post.author or "",
+        "parent": post.reply_to or "",
+        "log_emails": " ".join(post.emails or []),
+        "shift": post.shift or "",
+    }
+    return {name: value for name, value in fields.items() if value} | _cross_post_fields(post)
+
+
+def shown_text(post: Post) -> str:
+    """The text as the web page has to get it to show what the producer wrote.
+
+    Beside a title the page takes the text for raw HTML, alone for preformatted text: so a
+    titled text is escaped and wrapped to keep its lines and columns.
+    """
+    if post.html or not (post.title or "").strip():
+        return post.text
+    return f'<pre style="white-space: pre-wrap">{html.escape(post.text, quote=False)}</pre>'
+
+
+def escaped(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters under the names that the server stores (elog sheet, section 3.6)."""
+    return {name.translate(STORED_AS): value for name, value in params.items()}
+
+
+def _cross_post_fields(post: Post) -> dict[str, str]:
+    names = post.cross_post or []
+    fields = {f"post_to_elog_{name}": "on" for name in names if name != "instrument"}
+    return fields | ({"xpost_instrument_elog": "true"} if "instrument" in names else {})

@@ -1,0 +1,194 @@
+"""The PANOPTES telemetry server: events, each under an id of its own.
+
+Promises: an event is told with the producer's time and the same `ts` and `meta` on every
+attempt; it becomes the current value of its type only when nothing newer waits behind it and
+the server shows nothing as new (the server itself never compares: telemetry sheet, section 6);
+only the echo of its id proves that it was stored. The server knows no ids and stores what it is
+sent twice, so a lost answer is looked up: in the current values and, on the server's host, in
+its files.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+from pydantic import BaseModel, Field, field_validator
+
+from adapters.base import (
+    BackendKind,
+    DeliveryError,
+    EntryKind,
+    Refused,
+    Rejected,
+    Site,
+    Uncertain,
+    Unreachable,
+    Verdict,
+)
+from adapters.http import HttpClient
+from adapters.telemetry import wire
+from adapters.telemetry.files import Sought, is_written
+from storage.entry import Address, Claim, Doubt, Receipt
+
+STREAM = "telemetry"  # one for all events: files keep the order in which events arrive
+LONGEST_LABEL = 256
+# The server answers 500 where it holds a value that it cannot show, and then closes the connection
+# without saying so: an event posted on the same one would be lost and in doubt.
+LAST_ON_CONNECTION = {"Connection": "close"}
+# What the server adds to an event in its file: seq, stream, keys, and the active run's id.
+RECORD_MARGIN_BYTES = 8192
+# A clock that was set back between sending and looking must not hide the file written to.
+FILE_MARGIN_SECONDS = 86_400
+
+
+class Options(BaseModel, extra="forbid", frozen=True):
+    """Settings of a telemetry backend beside the common ones."""
+
+    site_dir: Path | None = Field(
+        default=None,
+        description="The server's site folder, when the server runs on this host: "
+        "there a lost answer can be looked up.",
+    )
+
+    @field_validator("site_dir")
+    @classmethod
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_absolute():
+            raise ValueError("must be an absolute path: ours is not the server's working folder")
+        return folder
+
+
+class Meta(BaseModel, extra="allow", strict=True, frozen=True):
+    """`meta` of an event: any object. An `event_id` in it has to be able to serve as one."""
+
+    event_id: Annotated[str, Field(min_length=1)] = ""  # empty: the producer brings none
+
+
+class Event(BaseModel, extra="forbid", strict=True, frozen=True):
+    """The body of POST /event (telemetry sheet, section 3), without the server's coercions."""
+
+    type: str
+    data: Any
+    make_current: bool = True
+    store_permanently: bool = True
+    meta: Meta = Meta()
+    ts: str | None = None
+
+
+def event_address(event: Event) -> Address:
+    """One stream for all; an event that is to stay out of the current values has no slot."""
+    run = (event.meta.model_extra or {}).get("run_id")
+    labels = {"run": run} if isinstance(run, str) and 0 < len(run) <= LONGEST_LABEL else {}
+    return Address(stream=STREAM, slot=event.type if event.make_current else None, labels=labels)
+
+
+class TelemetryAdapter:
+    """One telemetry server. Its `site.options` are `Options`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._url = site.url.rstrip("/")
+        self._http = HttpClient(site)
+
+    async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        """Post the events one by one, in order; behind one that is not settled, none is sent."""
+        verdicts: list[Verdict] = []
+        for claim in claims:
+            try:
+                verdicts.append(await self._post(claim))
+            except Rejected as verdict:
+                verdicts.append(verdict)
+            except DeliveryError as verdict:
+                verdicts.append(verdict)
+                break
+        while len(verdicts) < len(claims):
+            verdicts.append(Unreachable("not sent: the event before it has to go first"))
+        return verdicts
+
+    async def find(self, doubt: Doubt) -> Sequence[Receipt]:
+        """Look for the event among the current values, then in the files of `site_dir`.
+
+        Without `site_dir`, empty only means: not the current value of its type.
+        Raises Unreachable, Refused, Throttled or Uncertain when it cannot tell.
+        """
+        body = wire.outgoing(doubt.claim)
+        event_id = wire.event_id_of(body)
+        current = await self._current(body["type"])
+        if current.event_id == event_id or await self._is_in_files(doubt, body):
+            return [Receipt(doubt.claim.id, event_id)]
+        return []
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def _post(self, claim: Claim) -> Receipt:
+        body = wire.outgoing(claim)
+        event_id = wire.event_id_of(body)
+        if body.get("make_current", True):
+            current = await self._current_before(claim, body["type"])
+            if claim.in_doubt and current.event_id == event_id:
+                # A stalled server took it after `find` had looked (telemetry sheet, section 8).
+                return Receipt(claim.id, event_id, duplicate=True)
+            moment = wire.moment_of(body["ts"]) or wire.moment_at(claim.created_at)
+            body["make_current"] = current.gives_way_to(moment)
+        answer = await self._http.request("POST", "/event", json_text=json.dumps(body))
+        wire.prove(answer, body, f"{self._url}/event")
+        return Receipt(claim.id, event_id)
+
+    async def _current_before(self, claim: Claim, event_type: str) -> wire.Current:
+        """The value that the event would replace. As long as this fails, nothing was sent."""
+        if not claim.newest_of_slot:
+            return wire.Current(known=False)  # a newer one waits: no need to look
+        try:
+            return await self._current(event_type)
+        except Uncertain as exc:
+            detail = f"the event was not sent, for its current value cannot be read: {exc.detail}"
+            raise Unreachable(detail, status=exc.status, excerpt=exc.excerpt) from exc
+
+    async def _current(self, event_type: str) -> wire.Current:
+        """GET /current/{type}, or all values where the type makes no path of one segment."""
+        path = wire.current_path(event_type)
+        answer = await self._http.request("GET", path or "/current", headers=LAST_ON_CONNECTION)
+        if path is None:
+            return wire.current_among(answer, event_type, f"{self._url}/current")
+        return wire.current_in(answer, event_type, f"{self._url}{path}")
+
+    async def _is_in_files(self, doubt: Doubt, body: Mapping[str, Any]) -> bool:
+        """False also when there are no files to search. Raises Refused when they are unreadable."""
+        site_dir = self._site.options.site_dir
+        if site_dir is None or not body.get("store_permanently", True):
+            return False
+        reach = len(json.dumps(body)) + RECORD_MARGIN_BYTES
+        sought = Sought(wire.event_id_of(body), body["type"], reach)
+        since = min(doubt.first_sent_at, self._site.now()) / 1000 - FILE_MARGIN_SECONDS
+        run_dir = await self._run_dir()
+        try:
+            return await asyncio.to_thread(is_written, sought, site_dir, run_dir, since)
+        except OSError as exc:
+            detail = f"backends.{self._site.name}.site_dir cannot be searched: {exc}"
+            raise Refused(detail) from exc
+
+    async def _run_dir(self) -> Path | None:
+        """The active run's folder when it can be found from here: it may lie outside `site_dir`."""
+        answer = await self._http.request("GET", "/run")
+        folder = wire.fields_of(answer).get("run_dir")
+        if answer.status != httpx.codes.OK or not isinstance(folder, str):
+            return None
+        # A relative one is relative to the server's working folder, which we do not know.
+        return Path(folder) if folder.startswith("/") else None
+
+
+KIND = BackendKind(
+    options=Options,
+    adapter=TelemetryAdapter,
+    kinds={"event": EntryKind(payload=Event, address=event_address, in_doubt="find")},
+    main_kind="event",
+    batch_size=1,
+    concurrency=1,
+    settles_after_seconds=4,
+    absent_answers=2,
+)

@@ -1,0 +1,193 @@
+"""What goes over the wire to a telemetry server, and what its answers mean. Pure: no I/O.
+
+An answer of POST /event is a proof or one DeliveryError; an answer of GET /current is a current
+value, none, or one DeliveryError. Nothing here trusts an answer to be what it says it is.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import httpx
+
+from adapters.base import Refused, Rejected, Uncertain
+from adapters.http import Answer, refusal_of_us
+from storage.entry import Claim
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Well below what proxies take; a longer path would make one odd type look like a dead network.
+LONGEST_PATH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The current value of a type, as the server shows it.
+
+    `event` is None when there is none; `known` is False when it could not be looked at.
+    """
+
+    event: Mapping[str, Any] | None = None
+    known: bool = True
+
+    @property
+    def event_id(self) -> Any:
+        """`meta.event_id` of the value; None when it has none."""
+        meta = (self.event or {}).get("meta")
+        return meta.get("event_id") if isinstance(meta, dict) else None
+
+    def gives_way_to(self, moment: datetime) -> bool:
+        """May an event of `moment` take its place? A value without a readable time always does.
+
+        (Otherwise one such value would stay current for ever.)
+        """
+        if not self.known:
+            return False
+        shown = moment_of((self.event or {}).get("ts"))
+        return shown is None or shown < moment
+
+
+def outgoing(claim: Claim) -> dict[str, Any]:
+    """The body for POST /event: the producer's, with its time, its id and where it came from.
+
+    The server overwrites `meta.run_id` while a run is active (telemetry sheet, section 7), so
+    the run that the event belongs to goes along under another name too.
+    """
+    payload: dict[str, Any] = json.loads(claim.payload)
+    meta = dict(payload.get("meta", {}))
+    if "run_id" in meta:
+        meta.setdefault("origin_run_id", meta["run_id"])
+    meta.setdefault("event_id", claim.id)
+    ts = payload.get("ts")
+    return {**payload, "ts": iso(claim.created_at) if ts is None else ts, "meta": meta}
+
+
+def event_id_of(body: Mapping[str, Any]) -> str:
+    """The id that an outgoing event has, its producer's or ours."""
+    return str(body["meta"]["event_id"])
+
+
+def moment_at(milliseconds: int) -> datetime:
+    """The moment `milliseconds` after the epoch, exactly (a float would not be)."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def iso(milliseconds: int) -> str:
+    """UTC with milliseconds and `Z`: how the server writes a time itself."""
+    return moment_at(milliseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment_of(ts: Any) -> datetime | None:
+    """The moment that a `ts` names; None when it names none: the server takes any text."""
+    try:
+        moment = datetime.fromisoformat(ts)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def current_path(event_type: str) -> str | None:
+    """The path of a type's current value; None when the server would not find it there.
+
+    The server takes one path segment only, also when `/` is escaped (telemetry sheet, section 4).
+    """
+    path = f"/current/{quote(event_type, safe='')}"
+    if event_type in ("", ".", "..") or "/" in event_type or len(path) > LONGEST_PATH:
+        return None
+    return path
+
+
+def current_in(answer: Answer, event_type: str, url: str) -> Current:
+    """Read an answer of GET /current/{type}."""
+    fields = fields_of(answer)
+    if answer.status == httpx.codes.OK and fields.get("type") == event_type:
+        return Current(fields)
+    absent = str(fields.get("detail")).startswith("No current event")
+    # A value that the server cannot show to anybody is as good as none; a new one heals it.
+    if (answer.status == httpx.codes.NOT_FOUND and absent) or is_poisoned(answer):
+        return Current()
+    return unreadable(answer, url)
+
+
+def current_among(answer: Answer, event_type: str, url: str) -> Current:
+    """Read an answer of GET /current. One poisoned value makes all of them unreadable."""
+    values = fields_of(answer).get("current")
+    if answer.status == httpx.codes.OK and isinstance(values, dict):
+        event = values.get(event_type)
+        return Current(event if isinstance(event, dict) else None)
+    if is_poisoned(answer):
+        return Current(known=False)
+    return unreadable(answer, url)
+
+
+def is_poisoned(answer: Answer) -> bool:
+    """Is this how the server fails on a value that it holds and cannot write as JSON?"""
+    return (
+        answer.status == httpx.codes.INTERNAL_SERVER_ERROR
+        and answer.text.strip() == "Internal Server Error"
+    )
+
+
+def unreadable(answer: Answer, url: str) -> Current:
+    """What an answer means that shows no current value. Raises Refused, Throttled, Uncertain."""
+    refusal = refusal_of_us(answer, url)
+    if refusal is not None:
+        raise refusal
+    if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise Uncertain(f"{url} answered {answer.status}", **told(answer))
+    if answer.status in (httpx.codes.OK, httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+        raise_stranger(answer, url, landed=False)
+    return Current(known=False)  # something in between dislikes this one address
+
+
+def prove(answer: Answer, body: Mapping[str, Any], url: str) -> None:
+    """Return when the answer of POST /event proves that `body` is stored; raise its verdict if not.
+
+    Raises Rejected, Refused, Throttled, Uncertain (telemetry sheet, section 8, the table).
+    """
+    refusal = refusal_of_us(answer, url)
+    if refusal is not None:
+        raise refusal
+    status, fields = answer.status, fields_of(answer)
+    judged = status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+    if (judged and "detail" in fields) or status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        detail = fields.get("detail", "the event is too large")
+        raise Rejected(f"{url} answered {status}: {detail}", **told(answer))
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
+        detail = f"{url} answered {status}; the event may be stored all the same"
+        raise Uncertain(detail, **told(answer))
+    if status != httpx.codes.OK or not echoes(fields, body):
+        raise_stranger(answer, url, landed=status < httpx.codes.MULTIPLE_CHOICES)
+
+
+def echoes(fields: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Is it the envelope of this very event? `ts` may differ: before 0.3.7 the server stamps it."""
+    seq, meta = fields.get("seq"), fields.get("meta")
+    return (
+        isinstance(seq, int)
+        and not isinstance(seq, bool)
+        and fields.get("type") == body["type"]
+        and isinstance(meta, dict)
+        and meta.get("event_id") == event_id_of(body)
+    )
+
+
+def raise_stranger(answer: Answer, url: str, *, landed: bool) -> NoReturn:
+    """Say that something else than a telemetry server answers at `url`."""
+    detail = (
+        f"{url} answered {answer.status}, but not as a telemetry server does: is the url right?"
+    )
+    raise Refused(detail, landed=landed, **told(answer))
+
+
+def told(answer: Answer) -> dict[str, Any]:
+    """What a verdict keeps of an answer."""
+    return {"status": answer.status, "excerpt": answer.text}
+
+
+def fields_of(answer: Answer) -> Mapping[str, Any]:
+    """The answer's JSON object; empty when it is none."""
+    body = answer.json()
+    return body if isinstance(body, dict) else {}

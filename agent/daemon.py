@@ -1,0 +1,182 @@
+"""The daemon: makes the parts, starts them in order, stops them in order.
+
+Start: lock, schema, reclaim, lanes, spool, sockets, READY. Stop: sockets and spool first, so
+that nothing new comes in; then what is on the wire is settled within the grace period; then
+the database is closed. Raises at start what `agent.cli.run` turns into exit codes.
+"""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from agent import wiring
+from agent.clock import Clock
+from agent.duties import Duties
+from agent.intake import Intake
+from agent.lane import Lane
+from agent.listener import sockets
+from agent.listener.admin import Admin
+from agent.listener.application import application
+from agent.listener.entries import EntriesDoor
+from agent.listener.looks import Looks
+from agent.listener.server import Listener
+from agent.notify import Notifier
+from agent.observing import Observer
+from agent.route import Route
+from agent.schedule import Schedule
+from agent.spool import Spool
+from agent.watch import Watch
+from config.settings import Settings
+from storage.outbox import Outbox
+
+log = structlog.get_logger()
+
+LOOKUP_THREADS = 64  # a network that is unplugged is when name servers hang (facts 8)
+
+
+class Daemon:
+    """One agent. `run` returns when a signal, or `stop`, ends it."""
+
+    def __init__(
+        self, settings: Settings, config_file: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._settings = settings
+        self._config_file = config_file
+        self._environment = environment
+        self._clock = Clock()
+        self._notifier = Notifier(environment)
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin an orderly stop."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Start, serve, stop."""
+        loop = asyncio.get_running_loop()
+        threads = max(LOOKUP_THREADS, 2 * len(self._settings.backends))
+        loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="lookup"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        routes = wiring.make_routes(self._settings, self._config_file.parent, self._clock)
+        outbox = self._open_outbox()
+        try:
+            await self._serve(outbox, routes)
+        finally:
+            outbox.close()
+            log.info("agent.stopped")
+
+    def _open_outbox(self) -> Outbox:
+        state_dir = self._settings.agent.state_dir
+        state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        outbox = Outbox(state_dir, wiring.urls(self._settings))
+        if outbox.kept_copy is not None:
+            log.info("schema.upgraded", copy=str(outbox.kept_copy))
+        reclaimed, swept = outbox.recover(self._clock.now())
+        if reclaimed or swept:
+            log.info("outbox.recovered", in_doubt=reclaimed, orphaned_files=swept)
+        return outbox
+
+    async def _serve(self, outbox: Outbox, routes: Mapping[str, Route]) -> None:
+        lanes = {
+            name: Lane(route, outbox, clock=self._clock, dice=random.random)
+            for name, route in routes.items()
+        }
+        for rest in await outbox.rests():
+            if rest.backend in lanes:
+                lanes[rest.backend].rests.load(rest)
+        intake = Intake(
+            outbox,
+            wiring.backend_kinds(self._settings),
+            clock=self._clock,
+            bounds=wiring.bounds(self._settings),
+            wake=lambda backend: lanes[backend].wake(),
+        )
+        spool, watch = self._make_spool(outbox, intake)
+        observer = Observer(self._settings, outbox, lanes, spool, self._clock)
+        listener = self._make_listener(outbox, intake, lanes, observer)
+        duties = Duties(self._settings, outbox, lanes, observer, self._notifier, self._clock)
+        await duties.clamp()
+        await self._until_stopped(lanes, spool, watch, listener, duties)
+
+    def _make_spool(self, outbox: Outbox, intake: Intake) -> tuple[Spool, Watch]:
+        agent, limits = self._settings.agent, self._settings.limits
+        watch = Watch(agent.spool_dir, asyncio.get_running_loop())
+        spool = Spool(
+            agent.spool_dir,
+            list(self._settings.backends),
+            intake,
+            settle_seconds=agent.spool_settle_seconds,
+            max_request_bytes=limits.max_request_bytes,
+            max_attachments=limits.max_attachments,
+            ensure_watch=watch.ensure,
+            run=lambda function, *given: outbox.in_files_thread(partial(function, *given)),
+        )
+        return spool, watch
+
+    def _make_listener(
+        self, outbox: Outbox, intake: Intake, lanes: Mapping[str, Lane], observer: Observer
+    ) -> Listener:
+        agent, limits = self._settings.agent, self._settings.limits
+        opened = sockets.inherited(self._environment, os.getpid())
+        places = {
+            "producer": (agent.socket, agent.socket_mode, agent.socket_group),
+            "admin": (agent.admin_socket, agent.admin_socket_mode, agent.admin_socket_group),
+        }
+        for name, (path, mode, group) in places.items():
+            if name not in opened:
+                opened[name] = sockets.make(sockets.Place(path, int(mode, 8), group))
+        door = EntriesDoor(
+            intake,
+            outbox,
+            bounds=wiring.bounds(self._settings),
+            max_request_bytes=limits.max_request_bytes,
+            states=observer.backend_state,
+        )
+        looks = Looks(outbox, status=observer.status, healthy=observer.stopped_loop)
+        nudges = {name: lane.retry_now for name, lane in lanes.items()}
+        app = application(
+            door,
+            looks,
+            Admin(outbox, self._clock, nudges),
+            admin_path=str(opened["admin"].getsockname()),
+        )
+        return Listener(
+            app, list(opened.values()), max_connections_per_uid=limits.max_connections_per_uid
+        )
+
+    async def _until_stopped(
+        self,
+        lanes: Mapping[str, Lane],
+        spool: Spool,
+        watch: Watch,
+        listener: Listener,
+        duties: Duties,
+    ) -> None:
+        loops = [asyncio.create_task(one.run(), name=f"lane:{n}") for n, one in lanes.items()]
+        watch.start(spool)
+        spooling = asyncio.create_task(spool.drain(), name="spool")
+        schedule = Schedule(duties.table(), clock=self._clock, on_step=duties.clamp)
+        schedule.begin()
+        listener.begin()
+        self._notifier.send("READY=1")
+        log.info("agent.started", pid=os.getpid(), backends=sorted(lanes))
+        gone = asyncio.create_task(self._stop.wait())
+        # A loop that ends by itself is a bug; better a restart than an agent that only looks alive.
+        await asyncio.wait([gone, spooling, *loops], return_when=asyncio.FIRST_COMPLETED)
+        self._notifier.send("STOPPING=1")
+        log.info("agent.stopping")
+        await listener.end()
+        await spool.stop()
+        watch.stop()
+        await schedule.end()
+        grace = self._settings.agent.grace_seconds
+        await asyncio.gather(*(lane.stop(grace) for lane in lanes.values()))
+        await asyncio.gather(spooling, *loops)

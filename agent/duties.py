@@ -1,0 +1,92 @@
+"""What recurs: nudging the lanes, expiring, checkpointing, feeding the watchdog."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from agent.clock import Clock
+from agent.lane import Lane
+from agent.notify import Notifier
+from agent.observing import Observer
+from agent.schedule import Body, Recurring
+from config.settings import Settings
+from storage.outbox import Outbox
+
+DRAIN_SECONDS = 5
+EXPIRY_SECONDS = 60
+CHECKPOINT_SECONDS = 60
+RECEIPTS_SECONDS = 3600
+DAY_MS = 86_400_000
+log = structlog.get_logger()
+
+
+class Duties:
+    """The bodies of the schedule's table."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        lanes: Mapping[str, Lane],
+        observer: Observer,
+        notifier: Notifier,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._lanes = lanes
+        self._observer = observer
+        self._notifier = notifier
+        self._clock = clock
+
+    def table(self) -> list[Recurring]:
+        """Everything that recurs, in seconds."""
+        rows = [
+            Recurring(f"drain:{name}", DRAIN_SECONDS, self._tick(lane))
+            for name, lane in self._lanes.items()
+        ]
+        rows += [
+            Recurring("entries:expire", EXPIRY_SECONDS, self.expire_entries),
+            Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
+            Recurring("database:checkpoint", CHECKPOINT_SECONDS, self._outbox.checkpoint),
+        ]
+        if self._notifier.watchdog_seconds:
+            rows.append(Recurring("watchdog", self._notifier.watchdog_seconds / 3, self.feed))
+        return rows
+
+    async def feed(self) -> None:
+        """Tell systemd that we live: only if the loops that do the work go round."""
+        stopped = self._observer.stopped_loop()
+        if stopped is None:
+            # The writer thread answers only if it lives.
+            async with asyncio.timeout(self._notifier.watchdog_seconds):
+                await self._outbox.ping()
+            self._notifier.send("WATCHDOG=1")
+        else:
+            log.error("loop.stopped", loop=stopped)
+
+    async def expire_entries(self) -> None:
+        """Entries that are no longer wanted become dead letters."""
+        for id_ in await self._outbox.expire(now=self._clock.now()):
+            log.warning("entry.expired", entry=id_)
+
+    async def expire_receipts(self) -> None:
+        """Forget what was delivered before the dedup window."""
+        before = self._clock.now() - round(self._settings.receipts.keep_days * DAY_MS)
+        while await self._outbox.expire_receipts(before=before):
+            pass
+
+    async def clamp(self) -> None:
+        """Nothing may be due further away than the longest delay: a clock was wrong, or is."""
+        now = self._clock.now()
+        for name, lane in self._lanes.items():
+            horizon = now + round(lane.route.policy.longest() * 1000)
+            await self._outbox.clamp_due(name, now=now, horizon=horizon)
+            lane.wake()
+
+    def _tick(self, lane: Lane) -> Body:
+        async def tick() -> None:
+            lane.tick()
+
+        return tick

@@ -1,0 +1,1 @@
+"""HTTP over the Unix sockets: how programs hand entries in, and how operators look and act."""

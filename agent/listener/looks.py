@@ -1,0 +1,146 @@
+"""The GET side: entries, receipts, status, metrics, health."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from agent.refusal import FieldError, Refusal, unfit
+from storage.outbox import Outbox
+from storage.states import State
+
+StatusMaker = Callable[[], Awaitable[dict[str, Any]]]
+DEFAULT_LIMIT = 100
+ENTRY_FILTERS = ("backend", "state", "label", "limit", "after")
+RECEIPT_FILTERS = ("backend", "key", "label", "limit", "after")
+
+
+class Looks:
+    """What may be read, by anybody who may open the socket."""
+
+    def __init__(
+        self, outbox: Outbox, *, status: StatusMaker, healthy: Callable[[], str | None]
+    ) -> None:
+        """`healthy` names the loop that has stopped, or None."""
+        self._outbox = outbox
+        self._status = status
+        self._healthy = healthy
+
+    async def entries(self, request: Request) -> Response:
+        """GET /v1/entries?backend=&state=&label=k=v&limit=&after="""
+        query = request.query_params
+        check_names(query, ENTRY_FILTERS)
+        page, after = await self._outbox.list_entries(
+            backend=query.get("backend"),
+            state=_state(query.get("state")),
+            labels=_labels(query),
+            limit=_number(query, "limit", DEFAULT_LIMIT),
+            after=_number(query, "after", 0),
+        )
+        return JSONResponse({"entries": page, "next": after})
+
+    async def entry(self, request: Request) -> Response:
+        """GET /v1/entries/{id}: everything; 410 after a discard."""
+        id_ = request.path_params["id"]
+        found = await self._outbox.show(id_)
+        if found is None:
+            raise Refusal(HTTPStatus.NOT_FOUND, f"there is no entry {id_}, and there never was")
+        if found["state"] == "discarded":
+            gone = found["discarded"]
+            detail = f"entry {id_} was discarded at {gone['at']} by {gone['who']}"
+            raise Refusal(HTTPStatus.GONE, detail)
+        return JSONResponse(found)
+
+    async def receipts(self, request: Request) -> Response:
+        """GET /v1/receipts?backend=&key=&label=k=v&limit=&after="""
+        query = request.query_params
+        check_names(query, RECEIPT_FILTERS)
+        page, after = await self._outbox.list_receipts(
+            backend=query.get("backend"),
+            key=query.get("key"),
+            labels=_labels(query),
+            limit=_number(query, "limit", DEFAULT_LIMIT),
+            after=_number(query, "after", 0),
+        )
+        return JSONResponse({"receipts": page, "next": after})
+
+    async def status(self, _: Request) -> Response:
+        """GET /v1/status"""
+        return JSONResponse(await self._status())
+
+    async def metrics(self, _: Request) -> Response:
+        """GET /metrics, in Prometheus' text format."""
+        return Response(exposition(await self._status()), media_type=CONTENT_TYPE_LATEST)
+
+    async def health(self, _: Request) -> Response:
+        """GET /healthz: 200 while every loop that does the work goes round."""
+        stopped = self._healthy()
+        if stopped is not None:
+            return JSONResponse({"ok": False, "stopped": stopped}, 503)
+        return JSONResponse({"ok": True})
+
+
+def check_names(query: QueryParams, known: tuple[str, ...]) -> None:
+    """A filter that is misspelt must not silently answer with everything."""
+    unknown = sorted(set(query) - set(known))
+    if unknown:
+        detail = f"is no filter; known are {', '.join(known)}"
+        raise unfit([FieldError(f"?{name}", detail) for name in unknown])
+
+
+def _state(text: str | None) -> State | None:
+    if text is None:
+        return None
+    try:
+        return State[text.upper()]
+    except KeyError as exc:
+        names = ", ".join(state.name.lower() for state in State)
+        raise unfit([FieldError("?state", f"must be one of {names}")]) from exc
+
+
+def _labels(query: QueryParams) -> dict[str, str]:
+    labels = {}
+    for text in query.getlist("label"):
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise unfit([FieldError("?label", "must be name=value")])
+        labels[name] = value
+    return labels
+
+
+def _number(query: QueryParams, name: str, default: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal():
+        raise unfit([FieldError(f"?{name}", "must be a whole number")])
+    return int(text)
+
+
+def exposition(status: dict[str, Any]) -> bytes:
+    """A status as Prometheus metrics."""
+    registry = CollectorRegistry()
+    entries = Gauge(
+        "holdfast_entries", "Entries in the outbox", ["backend", "state"], registry=registry
+    )
+    oldest = Gauge(
+        "holdfast_oldest_age_seconds", "Age of the oldest entry", ["backend"], registry=registry
+    )
+    delivered = Gauge(
+        "holdfast_delivered_entries", "Entries confirmed so far", ["backend"], registry=registry
+    )
+    flowing = Gauge("holdfast_flowing", "1 while the backend flows", ["backend"], registry=registry)
+    spool = Gauge("holdfast_spool_files", "Files in the spool", ["state"], registry=registry)
+    for name, one in status["backends"].items():
+        for state in ("pending", "leased", "held", "dead"):
+            entries.labels(name, state).set(one[state])
+        oldest.labels(name).set(one["oldest_age_seconds"] or 0)
+        delivered.labels(name).set(one["delivered_total"])
+        flowing.labels(name).set(one["state"] == "flowing")
+    for state, count in status["spool"].items():
+        spool.labels(state).set(count)
+    return generate_latest(registry)

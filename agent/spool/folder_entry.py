@@ -1,0 +1,178 @@
+"""NAME.entry/: one entry with its files. The files are staged first, then the entry is judged.
+
+`entry.json` (or `entry.md`, for a post) says what it is; attached are the files that its
+envelope lists, or all files beside it. Names that begin with "." or end with "~" are left by
+editors and file managers: not attached unless listed.
+"""
+
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from agent.refusal import Refusal
+from agent.spool import files, formats
+from agent.spool.formats import Beside, Flaw, Unacceptable
+from agent.spool.listing import Look, Part, ignored
+from agent.spool.readiness import Due
+from agent.spool.taking import (
+    Blocked,
+    Item,
+    Taking,
+    Terms,
+    check_removable,
+    draft_of,
+    flaws_of,
+    judge,
+    open_part,
+    read_body,
+)
+from storage.entry import Attachment
+
+InThread = Callable[..., Awaitable[Any]]
+
+
+class Postponed(Exception):
+    """The agent cannot take it now, whatever it is; `refusal` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+@dataclass(slots=True)
+class Inside:
+    """An open folder entry: its descriptor, its body, the files to attach."""
+
+    look: Look
+    due: Due
+    fd: int
+    terms: Terms
+    body: bytes = b""
+    hint: str = ""
+    beside: tuple[Beside, ...] = ()
+    all_files: bool = True
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        os.close(self.fd)
+
+    def part(self, name: str) -> Part | None:
+        """The file of this name, as listed."""
+        return next((part for part in self.look.parts if part.name == name), None)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file that `look` has listed. Raises Unready or Blocked."""
+        part = self.part(name)
+        assert part is not None
+        return open_part(name, self.fd, part.print, self.due, self.terms)
+
+
+async def open_entry(look: Look, due: Due, terms: Terms, in_thread: InThread) -> Taking:
+    """Begin to take a folder entry: its files are staged and it is judged.
+
+    Raises Unready, Blocked, Unacceptable or Postponed; nothing stays staged then.
+    """
+    staged: dict[str, Attachment] = {}
+    with closing(await in_thread(_enter, look, due, terms)) as inside:
+        try:
+            for beside in inside.beside:
+                staged[beside.name] = await _stage(inside, beside, in_thread)
+            terms.checkpoint("spool.staged")
+            taking: Taking = await in_thread(_judge, inside, staged)
+        except Exception:
+            await terms.intake.drop(staged.values())
+            raise
+    if isinstance(taking.items[0].verdict, Refusal):
+        await terms.intake.drop(staged.values())
+    return taking
+
+
+def _enter(look: Look, due: Due, terms: Terms) -> Inside:
+    """Open the folder and read what it says. The caller closes it."""
+    check_removable(look)
+    inside = Inside(look, due, files.open_folder(look.name, look.folder.fd), terms)
+    try:
+        _check_inside(inside)
+        _read(inside)
+    except BaseException:
+        inside.close()
+        raise
+    return inside
+
+
+def _check_inside(inside: Inside) -> None:
+    look = inside.look
+    obstacle = files.why_not_removable(look.owner, inside.fd)
+    if obstacle:
+        raise Blocked(f"{obstacle} ({files.readable(look.name)})")
+    odd = [files.readable(part.name) for part in look.parts if not part.regular]
+    if odd:
+        raise Unacceptable(Flaw(f"not a regular file: {', '.join(odd)}"))
+    if len(look.parts) > inside.terms.max_attachments + 1:
+        raise Unacceptable(Flaw(f"more than {inside.terms.max_attachments} files in it"))
+
+
+def _read(inside: Inside) -> None:
+    look, terms = inside.look, inside.terms
+    bodies = [name for name in formats.ENTRY_FILES if inside.part(name)]
+    if len(bodies) != 1:
+        raise Unacceptable(Flaw("exactly one of entry.json and entry.md has to be in it"))
+    folder = look.folder
+    formats.check_suffix(bodies[0], terms.intake.kinds(folder.backend), folder.kind)
+    with inside.open(bodies[0]) as source:
+        read = source.read(terms.max_request_bytes + 1)
+    if not read or len(read) > terms.max_request_bytes:
+        raise Unacceptable(Flaw(f"{bodies[0]} has to have 1 to {terms.max_request_bytes} bytes"))
+    inside.body, inside.hint = read_body(bodies[0], read, folder.backend, terms)
+    listed = formats.listed_files(inside.body)
+    inside.all_files = listed is None
+    inside.beside = _all_beside(look, bodies[0]) if listed is None else _found(inside, listed)
+
+
+def _all_beside(look: Look, body: str) -> tuple[Beside, ...]:
+    names = [part.name for part in look.parts if part.name != body and not ignored(part.name)]
+    return tuple(Beside(name) for name in names)
+
+
+def _found(inside: Inside, listed: list[Beside]) -> tuple[Beside, ...]:
+    missing = [one.name for one in listed if inside.part(one.name) is None]
+    if missing:
+        flaws = [Flaw(f"{name} is not in the folder", pointer="/attachments") for name in missing]
+        raise Unacceptable(*flaws)
+    return tuple({one.name: one for one in listed}.values())
+
+
+async def _stage(inside: Inside, beside: Beside, in_thread: InThread) -> Attachment:
+    source = await in_thread(inside.open, beside.name)
+    try:
+        return await inside.terms.intake.stage(
+            source,
+            beside.name,
+            media_type=beside.media_type,
+            description=beside.description,
+        )
+    except Refusal as refusal:
+        if refusal.temporary:
+            raise Postponed(refusal) from refusal
+        raise Unacceptable(*flaws_of(refusal)) from refusal
+    finally:
+        source.close()
+
+
+def _judge(inside: Inside, staged: dict[str, Attachment]) -> Taking:
+    look, terms = inside.look, inside.terms
+    features = [(part.name, part.print[0], part.print[3], part.print[1]) for part in look.parts]
+    hashes = [hashlib.sha256(inside.body).hexdigest(), *(one.sha256 for one in staged.values())]
+    identity = formats.identity(look.path, look.print[0], *features, *hashes)
+    draft = draft_of(
+        look,
+        inside.body,
+        formats.line_key(identity, 1),
+        staged=staged,
+        all_files=inside.all_files,
+    )
+    item = Item(None, b"", judge(terms.intake, draft))
+    return Taking(look, identity, iter(()), hint=inside.hint, items=[item], ended=True)

@@ -1,0 +1,146 @@
+"""`status` as the contract shapes it, computed from the database's counts.
+
+The same function serves the running daemon, which adds what its lanes know, and the command
+line when no daemon runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.census import Census
+from storage.entry import Rest
+from storage.lists import iso
+
+FINE, ATTENTION, STUCK, NOT_RUNNING = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a person is asked for. Seconds."""
+
+    attention_after: float
+    stuck_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReport:
+    """What only a running lane knows: monotonic facts that no database holds."""
+
+    silent_seconds: float
+    due: bool
+    next_attempt_at: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that a status is made of. Times are epoch ms."""
+
+    now: int
+    kinds: Mapping[str, str]
+    counts: Mapping[str, Census]
+    rests: list[Rest]
+    rates: Mapping[str, float]
+    spool: Mapping[str, int]
+    version: str
+    pid: int | None = None
+    since: int | None = None
+    lanes: Mapping[str, LaneReport] = field(default_factory=dict)
+
+
+def build_status(picture: Picture) -> dict[str, Any]:
+    """The contract's `status --json`."""
+    names = sorted({*picture.kinds, *(n for n, c in picture.counts.items() if c.waiting or c.dead)})
+    backends = {name: _backend(name, picture) for name in names}
+    totals = {
+        word: sum(one[word] for one in backends.values())
+        for word in ("pending", "leased", "held", "dead", "in_doubt")
+    }
+    return {
+        "agent": {
+            "running": picture.pid is not None,
+            "pid": picture.pid,
+            "version": picture.version,
+            "since": iso(picture.since),
+        },
+        "backends": backends,
+        "spool": dict(picture.spool),
+        "totals": totals,
+    }
+
+
+def _backend(name: str, picture: Picture) -> dict[str, Any]:
+    counts = picture.counts.get(name) or Census()
+    rests = {rest.scope: rest for rest in picture.rests if rest.backend == name}
+    whole = rests.pop("", None)
+    lane = picture.lanes.get(name)
+    rate = picture.rates.get(name, 0.0)
+    state, reason = _state(name, picture, whole)
+    oldest = counts.oldest_at
+    error = counts.last_error
+    return {
+        "kind": picture.kinds.get(name),
+        "state": state,
+        "reason": reason or (lane.note if lane else None),
+        "since": iso(whole.since) if whole else None,
+        "pending": counts.pending,
+        "leased": counts.leased,
+        "held": counts.held,
+        "dead": counts.dead,
+        "in_doubt": counts.in_doubt,
+        "oldest_age_seconds": None if oldest is None else max(0, picture.now - oldest) / 1000,
+        "ages": counts.ages,
+        "delivered_total": counts.delivered,
+        "last_success_at": iso(counts.last_success_at),
+        "last_error": {**error, "at": iso(error["at"])} if error else None,
+        "next_attempt_at": iso(_next_attempt(whole, lane, counts)),
+        "rate_per_minute": rate,
+        "eta_seconds": round(counts.pending / rate * 60, 1) if rate and counts.pending else None,
+        "silent_seconds": round(lane.silent_seconds, 1) if lane and lane.due else None,
+        "scopes": [
+            {
+                "scope": rest.scope,
+                "state": rest.state,
+                "reason": rest.reason,
+                "since": iso(rest.since),
+                "next_attempt_at": iso(rest.until),
+            }
+            for rest in rests.values()
+        ],
+    }
+
+
+def _state(name: str, picture: Picture, whole: Rest | None) -> tuple[str, str | None]:
+    if name not in picture.kinds:
+        return "unconfigured", f"backends.{name} is not in the settings; its entries are kept"
+    if whole is None:
+        return "flowing", None
+    return whole.state, whole.reason
+
+
+def _next_attempt(whole: Rest | None, lane: LaneReport | None, counts: Census) -> int | None:
+    if not counts.pending:
+        return None
+    if whole is not None:
+        return whole.until
+    return lane.next_attempt_at if lane else None
+
+
+def exit_code(status: Mapping[str, Any], thresholds: Thresholds) -> int:
+    """0 fine, 1 needs attention, 2 stuck, 3 no daemon (design 8)."""
+    if not status["agent"]["running"]:
+        return NOT_RUNNING
+    codes = [_severity(one, thresholds) for one in status["backends"].values()]
+    if status["spool"].get("blocked") or status["spool"].get("rejected"):
+        codes.append(ATTENTION)
+    return max(codes, default=FINE)
+
+
+def _severity(one: Mapping[str, Any], thresholds: Thresholds) -> int:
+    waits = one["oldest_age_seconds"] or 0
+    if one["state"] == "flowing" and (one["silent_seconds"] or 0) > thresholds.stuck_after:
+        return STUCK
+    if one["dead"] or one["state"] in ("refused", "unconfigured"):
+        return ATTENTION
+    return ATTENTION if waits > thresholds.attention_after else FINE

@@ -1,0 +1,160 @@
+"""From settings to parts: the adapters, the routes, the bounds. Reads no clock, sends nothing.
+
+Raises SettingsError naming the full key of everything that an adapter finds wrong.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from adapters.auth import missing_auth_keys
+from adapters.base import Adapter, AuthOptions, BackendKind, Site, TlsOptions
+from adapters.registry import KINDS
+from agent.clock import Clock
+from agent.draft import Bounds
+from agent.retry import Policy
+from agent.route import Route
+from agent.schedule import window
+from config.settings import BackendSettings, Settings, problems
+from config.sources import SettingsError
+
+M = TypeVar("M", bound=BaseModel)
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # where systemd puts what LoadCredential= names
+
+
+def make_routes(settings: Settings, folder: Path, clock: Clock) -> dict[str, Route]:
+    """One route per configured backend, its adapter made but not connected."""
+    sites = check_backends(settings, folder, clock)
+    return {
+        name: _route(name, settings.backends[name], settings, site) for name, site in sites.items()
+    }
+
+
+def check_backends(settings: Settings, folder: Path, clock: Clock) -> dict[str, Site]:
+    """Judge every backend's settings, all of them before anything is raised."""
+    wrong: list[str] = []
+    sites: dict[str, Site] = {}
+    for name, backend in settings.backends.items():
+        if backend.kind not in KINDS:
+            known = ", ".join(sorted(KINDS))
+            wrong.append(f"backends.{name}.kind: there is no such kind; known are {known}")
+            continue
+        try:
+            sites[name] = _site(name, backend, folder, clock)
+        except SettingsError as error:
+            wrong += error.problems
+    if wrong:
+        raise SettingsError(wrong)
+    return sites
+
+
+def backend_kinds(settings: Settings) -> dict[str, BackendKind]:
+    """The kind of each configured backend."""
+    return {name: KINDS[backend.kind] for name, backend in settings.backends.items()}
+
+
+def urls(settings: Settings) -> dict[str, str]:
+    """Where each backend is: receipts and rests belong to (backend, url)."""
+    return {name: backend.url.rstrip("/") for name, backend in settings.backends.items()}
+
+
+def bounds(settings: Settings) -> Bounds:
+    """The limits that intake keeps."""
+    limits = settings.limits
+    return Bounds(
+        max_entry_bytes=limits.max_entry_bytes,
+        max_attachment_bytes=limits.max_attachment_bytes,
+        max_attachments=limits.max_attachments,
+        max_outbox_bytes=limits.max_outbox_bytes,
+        min_free_bytes=limits.min_free_bytes,
+        max_backend_bytes={name: one.max_bytes for name, one in settings.backends.items()},
+    )
+
+
+def _site(name: str, backend: BackendSettings, folder: Path, clock: Clock) -> Site:
+    kind = KINDS[backend.kind]
+    key = f"backends.{name}"
+    auth = _judged(AuthOptions, backend.auth, f"{key}.auth")
+    missing = missing_auth_keys(auth)
+    if missing:
+        said = f"is required by method = {auth.method!r}"
+        raise SettingsError([f"{key}.auth.{one}: {said}" for one in missing])
+    wrong: list[str] = []
+    if backend.window is not None:
+        try:
+            window(backend.window)
+        except ValueError as exc:
+            wrong.append(f"{key}.window: {exc}")
+    if wrong:
+        raise SettingsError(wrong)
+    return Site(
+        name=name,
+        url=backend.url.rstrip("/"),
+        timeout_seconds=backend.timeout_seconds,
+        attempt_timeout_seconds=backend.attempt_timeout_seconds,
+        concurrency=backend.concurrency or kind.concurrency,
+        auth=auth,
+        tls=_judged(TlsOptions, backend.tls, f"{key}.tls"),
+        options=_judged(kind.options, backend.options, key),
+        read_secret=partial(read_secret, folder=folder),
+        now=clock.now,
+    )
+
+
+def _judged(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as exc:
+        raise SettingsError(problems(exc, prefix)) from exc
+
+
+def read_secret(name: str, *, folder: Path) -> str:
+    """A secret file's text. Relative names: $CREDENTIALS_DIRECTORY, then beside the settings."""
+    path = Path(name)
+    if not path.is_absolute():
+        handed_over = Path(os.environ.get(CREDENTIALS_VARIABLE, "/nonexistent")) / name
+        path = handed_over if handed_over.exists() else folder / name
+    return path.read_text(encoding="utf-8")
+
+
+def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) -> Route:
+    kind = KINDS[backend.kind]
+    adapter: Adapter = kind.adapter(site)
+    return Route(
+        name=name,
+        kind=kind,
+        adapter=adapter,
+        policy=_policy(backend, settings),
+        batch_size=min(backend.batch_size or kind.batch_size, kind.batch_size),
+        concurrency=site.concurrency,
+        rate_per_second=backend.rate_per_second,
+        open_at=window(backend.window) if backend.window else lambda _: True,
+        credentials=_fingerprint(site),
+    )
+
+
+def _policy(backend: BackendSettings, settings: Settings) -> Policy:
+    values = settings.retry.model_dump() | backend.retry.model_dump(exclude_none=True)
+    return Policy(**values, on_dead=backend.on_dead)
+
+
+def _fingerprint(site: Site) -> Callable[[], str]:
+    """Tells when a secret was changed, without keeping it."""
+    files = [name for name in (site.auth.password_file, site.auth.token_file) if name]
+
+    def fingerprint() -> str:
+        digest = hashlib.sha256(repr(site.auth.username).encode())
+        for name in files:
+            try:
+                digest.update(site.read_secret(name).encode())
+            except (OSError, UnicodeDecodeError) as exc:
+                digest.update(type(exc).__name__.encode())
+        return digest.hexdigest()
+
+    return fingerprint

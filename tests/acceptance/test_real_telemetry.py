@@ -1,0 +1,162 @@
+"""The telemetry adapter against the real server 0.5.3: what the emulator says is true."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters.base import Adapter, DeliveryError, Rejected, Uncertain, Unreachable
+from adapters.telemetry import KIND
+from storage.entry import Claim, Doubt, Receipt
+from tests.builders import a_claim
+from tests.emulators.telemetry_site import a_site
+from tests.real.cached_env import Unavailable
+from tests.real.telemetry import RealTelemetry
+
+pytestmark = pytest.mark.real
+
+OLD, NEW = "2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z"
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[RealTelemetry]:
+    with RealTelemetry(tmp_path) as server:
+        try:
+            server.start()
+        except Unavailable as exc:
+            pytest.skip(f"the real telemetry server cannot be had: {exc.reason}")
+        yield server
+
+
+@pytest.fixture
+async def adapter(real: RealTelemetry) -> AsyncIterator[Adapter]:
+    made = KIND.adapter(a_site(real.url, real.site_dir, now=now))
+    yield made
+    await made.close()
+
+
+def claimed(event_type: str = "weather", data: Any = "clear", **fields: Any) -> Claim:
+    payload = {"type": event_type, "data": data, **fields}
+    return a_claim(payload, created_at=now(), first_sent_at=now(), last_sent_at=now())
+
+
+async def verdict(adapter: Adapter, claim: Claim) -> Receipt | DeliveryError:
+    (only,) = await adapter.deliver([claim])
+    return only
+
+
+async def found(adapter: Adapter, claim: Claim) -> list[str]:
+    receipts = await adapter.find(Doubt(claim, now() - 1000, now()))
+    return [receipt.remote_id for receipt in receipts]
+
+
+def current(real: RealTelemetry, event_type: str = "weather") -> Any:
+    values = httpx.get(f"{real.url}/current", trust_env=False).json()["current"]
+    return values[event_type]["data"]
+
+
+def start_run(real: RealTelemetry, run_id: str) -> None:
+    answer = httpx.post(f"{real.url}/run/start", json={"run_id": run_id}, trust_env=False)
+    assert answer.status_code == 200
+
+
+def stored(real: RealTelemetry) -> list[dict[str, Any]]:
+    (day,) = real.site_dir.glob("site_*.ndjson")
+    return [json.loads(line) for line in day.read_text().splitlines()]
+
+
+async def test_an_event_arrives_once_with_its_time_and_its_id(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    claim = claimed(data={"sky": "é", "n": [1.5, None]}, ts=OLD, meta={"run_id": "X"})
+
+    assert await verdict(adapter, claim) == Receipt(claim.id, claim.id)
+    (record,) = stored(real)
+    assert (record["ts"], record["data"]) == (OLD, {"sky": "é", "n": [1.5, None]})
+    assert record["meta"] == {"run_id": "X", "origin_run_id": "X", "event_id": claim.id}
+
+
+async def test_an_event_is_found_by_its_file_and_by_the_current_value(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    shown, hidden, never_sent = claimed(), claimed(make_current=False), claimed()
+    blind = KIND.adapter(a_site(real.url))
+    await verdict(adapter, shown)
+    await verdict(adapter, hidden)
+
+    assert [await found(adapter, claim) for claim in (shown, hidden, never_sent)] == [
+        [shown.id],
+        [hidden.id],
+        [],
+    ]
+    assert [await found(blind, claim) for claim in (shown, hidden)] == [[shown.id], []]
+    await blind.close()
+
+
+async def test_an_event_of_a_run_is_found_in_the_file_of_the_run(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    start_run(real, "Y")
+    claim = claimed(make_current=False)
+    await verdict(adapter, claim)
+
+    assert await found(adapter, claim) == [claim.id]
+
+
+@pytest.mark.parametrize("event_type", ["weather", "a/b", "", "a b?c#é"])
+async def test_a_late_event_never_replaces_a_newer_value(
+    real: RealTelemetry, adapter: Adapter, event_type: str
+) -> None:
+    await verdict(adapter, claimed(event_type, "older", ts=OLD))
+    await verdict(adapter, claimed(event_type, "newer", ts=NEW))
+    assert current(real, event_type) == "newer"
+    await verdict(adapter, claimed(event_type, "late", ts=OLD))
+
+    assert current(real, event_type) == "newer"
+    assert [record["data"] for record in stored(real)] == ["older", "newer", "late"]
+
+
+async def test_an_event_that_the_server_judges_is_rejected_in_its_words(
+    adapter: Adapter,
+) -> None:
+    judged = await verdict(adapter, a_claim({"type": "weather"}))
+
+    assert type(judged) is Rejected
+    assert "Field required" in judged.detail
+
+
+async def test_a_server_that_stores_and_then_fails_leaves_the_event_in_doubt_and_it_is_found(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    claim = claimed(data="\ud800")  # intake refuses it; here it stands for any late 500
+    # It closes the connection a moment after a 500, so that one is not used again here.
+    later = KIND.adapter(a_site(real.url, real.site_dir, now=now))
+
+    assert type(await verdict(adapter, claim)) is Uncertain
+    assert await found(later, claim) == [claim.id]
+    await later.close()
+
+
+async def test_a_killed_server_is_unreachable_and_takes_the_event_when_it_is_back(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    before, after = claimed(), claimed(data="later")
+    await verdict(adapter, before)
+    real.kill()
+
+    assert type(await verdict(adapter, after)) is Unreachable
+    with pytest.raises(Unreachable):
+        await found(adapter, before)
+
+    real.start()
+    assert await found(adapter, before) == [before.id]
+    assert await verdict(adapter, after) == Receipt(after.id, after.id)
+    assert [record["data"] for record in stored(real)] == ["clear", "later"]

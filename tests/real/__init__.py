@@ -1,0 +1,1 @@
+"""Real servers from public packages, each in a virtual environment of its own."""

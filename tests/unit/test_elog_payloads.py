@@ -1,0 +1,184 @@
+"""What the eLog's payload models accept, what they refuse, and where they point."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from adapters.elog import KIND
+from adapters.elog.payloads import Post, RunParams, post_form
+from storage.entry import Address
+
+POST: dict[str, Any] = {"experiment": "mfxl1000123", "text": "beam is back"}
+PARAMS: dict[str, Any] = {"experiment": "mfxl1000123", "run": 7, "params": {"Hit rate": 0.25}}
+
+
+def refusal(model: type[BaseModel], payload: dict[str, Any]) -> tuple[str, str]:
+    """Where a refusal points (the first place) and what it says."""
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate(payload)
+    first = refused.value.errors(include_url=False)[0]
+    return "/".join(str(step) for step in first["loc"]), first["msg"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"title": None, "tags": None, "run": None},
+        {"title": "", "tags": [], "emails": [], "cross_post": []},
+        {"experiment": "MFX_Instrument"},
+        {"text": " \u2713\r\n"},
+        {
+            "title": "T",
+            "html": True,
+            "tags": ["a&b#c:d/e"],
+            "run": 0,
+            "author": "mfxopr",
+            "reply_to": "6B02d5fd77e06dbaf0b4893d",
+            "emails": ["a@b.c", "bob"],
+            "shift": "6b02d5fd77e06dbaf0b4893d",
+            "cross_post": ["instrument", "MFX_Lasers"],
+        },
+    ],
+)
+def test_a_good_post_is_accepted(more: dict[str, Any]) -> None:
+    Post.model_validate(POST | more)
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"text": ""}, "text"),
+        ({"text": " \r\n\u2003"}, "text"),
+        ({"text": 7}, "text"),
+        ({"tags": "DARK"}, "tags"),
+        ({"tags": ["DARK", "bad run"]}, "tags/1"),
+        ({"tags": ["DARK "]}, "tags/0"),
+        ({"tags": [""]}, "tags/0"),
+        ({"tags": [7]}, "tags/0"),
+        ({"emails": ["a@b.c, bob"]}, "emails/0"),
+        ({"cross_post": ["MFX Lasers"]}, "cross_post/0"),
+        ({"author": " "}, "author"),
+        ({"run": "7"}, "run"),
+        ({"run": 7.0}, "run"),
+        ({"run": True}, "run"),
+        ({"run": -1}, "run"),
+        ({"run": "current"}, "run"),
+        ({"reply_to": "zzz"}, "reply_to"),
+        ({"shift": "night"}, "shift"),
+        ({"html": "yes"}, "html"),
+        ({"title": ["T"]}, "title"),
+        ({"log_text": "x"}, "log_text"),
+        ({"experiment": "current"}, "experiment"),
+        ({"experiment": ""}, "experiment"),
+        ({"experiment": "mfx/../x"}, "experiment"),
+        ({"experiment": ".."}, "experiment"),
+        ({"experiment": "mfxl1000123\n"}, "experiment"),
+        ({"experiment": "x" * 101}, "experiment"),
+    ],
+)
+def test_a_bad_post_is_refused_at_the_field(more: dict[str, Any], pointer: str) -> None:
+    assert refusal(Post, POST | more)[0] == pointer
+
+
+@pytest.mark.parametrize("missing", ["experiment", "text"])
+def test_a_post_needs_an_experiment_and_a_text(missing: str) -> None:
+    assert refusal(Post, {k: v for k, v in POST.items() if k != missing})[0] == missing
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"experiment": "current"}, "name the experiment"),
+        ({"run": "current"}, "name the run"),
+        ({"tags": ["bad run"]}, "one word"),
+        ({"text": "\n"}, "without text"),
+    ],
+)
+def test_a_refusal_says_what_to_do(more: dict[str, Any], told: str) -> None:
+    assert told in refusal(Post, POST | more)[1]
+
+
+@pytest.mark.parametrize(
+    "params", [{"a": 1}, {"A.B$C": {"x": [None, True]}}, {"\u2713": "s"}, {"a.b": 1, "a$b": 2}]
+)
+def test_good_run_parameters_are_accepted(params: dict[str, Any]) -> None:
+    RunParams.model_validate(PARAMS | {"params": params})
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"params": {}}, "params"),
+        ({"params": []}, "params"),
+        ({"params": {"": 1}}, "params"),
+        ({"params": {"a.b": 1, "a\uff0eb": 2}}, "params"),
+        ({"run": "current"}, "run"),
+        ({"run": "7"}, "run"),
+        ({"run": None}, "run"),
+        ({"experiment": "current"}, "experiment"),
+        ({"text": "x"}, "text"),
+    ],
+)
+def test_bad_run_parameters_are_refused_at_the_field(more: dict[str, Any], pointer: str) -> None:
+    assert refusal(RunParams, PARAMS | more)[0] == pointer
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "address"),
+    [
+        (
+            "post",
+            POST,
+            Address(
+                stream="mfxl1000123", scope="mfxl1000123", labels={"experiment": "mfxl1000123"}
+            ),
+        ),
+        (
+            "post",
+            POST | {"run": 7},
+            Address(
+                stream="mfxl1000123",
+                scope="mfxl1000123",
+                labels={"experiment": "mfxl1000123", "run": "7"},
+            ),
+        ),
+        (
+            "run_params",
+            PARAMS,
+            Address(
+                stream="mfxl1000123/7",
+                scope="mfxl1000123",
+                labels={"experiment": "mfxl1000123", "run": "7"},
+            ),
+        ),
+    ],
+)
+def test_an_entry_knows_where_it_belongs(
+    kind: str, payload: dict[str, Any], address: Address
+) -> None:
+    found = KIND.kinds[kind]
+
+    assert found.address(found.payload.model_validate(payload)) == address
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    assert post_form(Post.model_validate(POST)) == {"log_text": "beam is back"}
+
+
+def test_run_zero_is_sent() -> None:
+    assert post_form(Post.model_validate(POST | {"run": 0}))["run_num"] == "0"
+
+
+def test_run_table_is_another_name_of_run_params() -> None:
+    assert KIND.aliases == {"run_table": "run_params"}
+    assert KIND.main_kind == "post"
+    assert set(KIND.kinds) == {"post", "run_params"}
+
+
+@pytest.mark.parametrize(
+    "options", [{"gate": "ws/../x"}, {"instrument": "m/x"}, {"station": -1}, {"marker": "content"}]
+)
+def test_wrong_settings_are_refused_by_name(options: dict[str, Any]) -> None:
+    assert refusal(KIND.options, options)[0] == next(iter(options))
