@@ -31,7 +31,7 @@ class World:
         self.root = folder / "spool"
         self.outbox = outbox
         self.time = 1000.0
-        self.settings: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {"monotonic": lambda: self.time}
         self.backends: Sequence[str] = tuple(BACKENDS)
         self.intake = Intake(
             outbox, BACKENDS, clock=Clock(), bounds=bounds, wake=lambda _backend: None
@@ -42,9 +42,7 @@ class World:
         """A spool as after a restart: it knows nothing but the folders."""
         self.settings |= settings
         intake = self.settings.pop("intake", self.intake)
-        self.spool = Spool(
-            self.root, self.backends, intake, monotonic=lambda: self.time, **self.settings
-        )
+        self.spool = Spool(self.root, self.backends, intake, **self.settings)
         return self.spool
 
     async def settle(self, seconds: float = 5.0) -> float:

@@ -58,7 +58,7 @@ def _of_entry(answer: Answer) -> Rejected | None:
             detail = f"the eLog does not take it (status {answer.status})"
         # An unknown experiment is the application's own 404, labelled as JSON; a missing route
         # is text/html and says nothing about the entry.
-        case 404:
+        case 404 if answer.media_type == "application/json":
             detail = "the eLog knows no such experiment (names are case-sensitive)"
         case 500 if is_hard_refusal(answer):
             detail = f"the eLog refused it: {answer.text.strip()}"

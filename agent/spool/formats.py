@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from agent.spool.frontmatter import BadFrontMatter, post_of
@@ -67,7 +66,8 @@ class Beside:
 
 def suffix_of(name: str) -> str:
     """The ending that decides how a file is read, in small letters."""
-    return PurePath(name).suffix.lower()
+    _, dot, suffix = name.rpartition(".")
+    return dot + suffix.lower() if dot else ""
 
 
 def check_suffix(name: str, kinds: Collection[str], kind: str | None) -> str:

@@ -94,9 +94,12 @@ class Look:
 
 @dataclass(slots=True)
 class Survey:
-    """Everything in the spool: what may be taken, and what nobody can take, with the fix."""
+    """Everything in the spool: what may be taken, in order, with its paths; and what nobody
+    can take, with the fix.
+    """
 
     looks: list[Look] = field(default_factory=list)
+    paths: set[str] = field(default_factory=set)
     blocked: dict[str, str] = field(default_factory=dict)
     rejected: int = 0
 
@@ -145,6 +148,8 @@ def survey(
             _survey_backend(folder, kinds(backend), seen, opened)
         elif backend not in seen.blocked:
             seen.blocked[backend] = "the folder is missing, and the agent may not make it"
+    seen.looks.sort(key=lambda look: look.order)
+    seen.paths = {look.path for look in seen.looks}
     seen.rejected = _count_rejected(root, backends)
     return seen
 

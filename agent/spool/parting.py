@@ -11,14 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-import structlog
-
 from agent.spool import files
 from agent.spool.formats import Flaw, Unacceptable
 from agent.spool.listing import REMOVING, Form, Look, parts_of
 from agent.spool.taking import Blocked, Taking, Terms, Unready
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +22,14 @@ class Fate:
     """How it went with one file. `ids` of its entries, `detail` for people.
 
     `pause`: it waits for something that the files after it will want as well (disk, budget).
+    `cause`: an error that nobody expected, for the log.
     """
 
     word: Literal["accepted", "rejected", "blocked", "waits"]
     detail: str = ""
     ids: tuple[str, ...] = ()
     pause: bool = False
+    cause: Exception | None = None
 
 
 def conclude(taking: Taking, terms: Terms) -> Fate:
@@ -48,12 +46,12 @@ def conclude(taking: Taking, terms: Terms) -> Fate:
         release(taking, terms)
         raise Unacceptable(*taking.flaws or [Flaw("there is no entry in it")], hint=taking.hint)
     if not taking.copy:
-        remove(look)
+        remove(look, terms)
         terms.checkpoint("spool.removed")
         return Fate("accepted", ids=tuple(taking.ids))
     _keep_bad_lines(taking, terms)
     terms.checkpoint("spool.aside")
-    remove(look)
+    remove(look, terms)
     terms.checkpoint("spool.removed")
     bad = len({flaw.line for flaw in taking.flaws})
     return Fate("rejected", f"{bad} of its lines; the others are accepted", tuple(taking.ids))
@@ -80,8 +78,8 @@ def fate_of(look: Look, error: Exception, terms: Terms) -> Fate:
         case OSError():
             return Fate("blocked", f"{error.strerror}: {files.readable(look.path)}")
         case _:
-            log.error("spool.failed", path=files.readable(look.path), exc_info=error)
-            return Fate("blocked", f"a bug of the agent: {type(error).__name__}; see its log")
+            why = f"a bug of the agent: {type(error).__name__}; see its log"
+            return Fate("blocked", why, cause=error)
 
 
 def _move_aside(look: Look, wrong: Unacceptable, terms: Terms) -> Fate:
@@ -122,19 +120,20 @@ def unchanged(look: Look) -> bool:
         os.close(inside)
 
 
-def remove(look: Look) -> None:
+def remove(look: Look, terms: Terms) -> None:
     """Remove what was accepted. Raises Blocked when the agent may not, after all."""
     try:
         if look.form is Form.ENTRY:
-            _remove_folder(look)
+            _remove_folder(look, terms)
         else:
             os.unlink(look.name, dir_fd=look.folder.fd)
     except OSError as error:
         raise Blocked(f"accepted, but it cannot be removed: {error.strerror}") from error
 
 
-def _remove_folder(look: Look) -> None:
+def _remove_folder(look: Look, terms: Terms) -> None:
     # Renamed first: a folder half removed must never be taken for an entry again.
     away = f"{REMOVING}{look.print[0]}"
     os.rename(look.name, away, src_dir_fd=look.folder.fd, dst_dir_fd=look.folder.fd)
+    terms.checkpoint("spool.removing")
     shutil.rmtree(away, dir_fd=look.folder.fd)

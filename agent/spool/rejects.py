@@ -9,7 +9,7 @@ Raises OSError when moving is not possible: then the file stays where it is.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePath
@@ -28,8 +28,9 @@ MOST_FLAWS = 1000  # reasons written down for one file: a megabyte of them helps
 class Aside:
     """The place for what was refused, for one spool."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, checkpoint: Callable[[str], None]) -> None:
         self._root = root
+        self._checkpoint = checkpoint
 
     def move(
         self, folder: Folder, name: str, flaws: Sequence[Flaw], *, hint: str, at: datetime
@@ -38,6 +39,7 @@ class Aside:
         with self._opened(folder) as place:
             target = _free_name(name, place)
             _write_reason(target, name, flaws, hint=hint, at=at, identity=None, place=place)
+            self._checkpoint("spool.reason")
             try:
                 os.rename(name, target, src_dir_fd=folder.fd, dst_dir_fd=place)
             except OSError:

@@ -92,7 +92,7 @@ class Spool:
         self._threads = Threads(run)
         self._terms = Terms(
             intake=intake,
-            aside=Aside(root),
+            aside=Aside(root, checkpoint),
             max_request_bytes=max_request_bytes,
             max_attachments=max_attachments,
             text_defaults=text_defaults or {},
@@ -152,9 +152,9 @@ class Spool:
             await self.wait(min(due - now, every))
 
     async def wait(self, seconds: float) -> None:
-        """Return when something was noted, after `seconds` at the latest."""
+        """Return when something was noted; after `seconds`, or SCAN_SECONDS, at the latest."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), max(0.0, seconds))
+            await asyncio.wait_for(self._woken.wait(), min(max(0.0, seconds), SCAN_SECONDS))
 
     async def step(self) -> float:
         """One pass: list, decide, read, judge, accept, remove.
@@ -200,26 +200,25 @@ class Spool:
     def _note_blocked(self, seen: Survey) -> None:
         """Take over what the survey found; files blocked at the last pass are tried again."""
         before, self._blocked = self._blocked, {}
-        self._said = {path: why for path, why in before.items() if path in seen.blocked} | {
-            look.path: before[look.path] for look in seen.looks if look.path in before
-        }
-        self._waiting = {look.path for look in seen.looks}
+        present = seen.paths | seen.blocked.keys()
+        self._said = {path: why for path, why in before.items() if path in present}
+        self._waiting = seen.paths
         self._rejected = seen.rejected
         for path, why in seen.blocked.items():
             self._block(path, why)
 
-    def _block(self, path: str, why: str) -> None:
+    def _block(self, path: str, why: str, cause: Exception | None = None) -> None:
         self._blocked[path] = why
         if self._said.get(path) != why:
             self._said[path] = why
-            log.warning("spool.blocked", path=files.readable(path), reason=why)
+            log.warning("spool.blocked", path=files.readable(path), reason=why, exc_info=cause)
 
     async def _sort_out(self, seen: Survey, before: int) -> tuple[dict[str, Queue], float]:
-        """What is ready, by backend and in order; and when the next of the others is due."""
+        """What is ready, by backend, order kept; and when the next of the others is due."""
         ready: dict[str, Queue] = {}
         next_due = math.inf
         now = self._monotonic()
-        for count, look in enumerate(sorted(seen.looks, key=lambda look: look.order)):
+        for count, look in enumerate(seen.looks):
             if count % LOOKS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             due = self._look(look, now)
@@ -249,15 +248,15 @@ class Spool:
                 fates = await taker.take(queue)
                 for look, fate in fates:
                     self._settle_fate(look, fate)
-                if any(fate.word == "waits" for _, fate in fates):
-                    again = min(again, self._monotonic() + self._settle)
                 if any(fate.pause for _, fate in fates):
                     again = min(again, self._pause(backend))
                     del ready[backend]
-                else:
-                    self._pauses.pop(backend, None)
-                    if not queue:
-                        del ready[backend]
+                    continue
+                self._pauses.pop(backend, None)
+                if any(fate.word == "waits" for _, fate in fates):
+                    again = min(again, self._monotonic() + self._settle)
+                if not queue:
+                    del ready[backend]
         return again
 
     def _settle_fate(self, look: Look, fate: Fate) -> None:
@@ -271,7 +270,7 @@ class Spool:
                 self._rejected += 1
                 log.warning("spool.rejected", path=path, reason=fate.detail, entries=len(fate.ids))
             case "blocked":
-                self._block(look.path, fate.detail)
+                self._block(look.path, fate.detail, fate.cause)
 
     def _pause(self, backend: str) -> float:
         """Let a backend's files wait, longer each time, for what the intake lacks."""

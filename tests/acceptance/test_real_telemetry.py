@@ -145,6 +145,18 @@ async def test_a_server_that_stores_and_then_fails_leaves_the_event_in_doubt_and
     await later.close()
 
 
+async def test_a_value_that_the_server_cannot_show_is_healed_by_the_next_event(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    poison, healing = claimed(data="\ud800"), claimed(data="fine")
+    other = KIND.adapter(a_site(real.url))
+    await verdict(other, poison)
+    await other.close()
+
+    assert await verdict(adapter, healing) == Receipt(healing.id, healing.id)
+    assert current(real) == "fine"
+
+
 async def test_a_killed_server_is_unreachable_and_takes_the_event_when_it_is_back(
     real: RealTelemetry, adapter: Adapter
 ) -> None:

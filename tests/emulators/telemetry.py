@@ -21,6 +21,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ from tests.emulators.telemetry_store import NoRun, RunIsActive, Store
 
 VERSIONS = ("0.5.3", "0.3.3")
 SHUTDOWN_SECONDS = 0.08  # the port stays open so long after /shutdown was answered
+TRACEBACK_SECONDS = 0.01
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -206,7 +208,13 @@ def crashed(request: Request) -> Response:
 
 
 async def hang_up(transport: asyncio.Transport) -> None:
+    write_traceback()
     transport.close()
+
+
+def write_traceback() -> None:
+    """Hold the loop up as logging does there: a request that comes meanwhile is never read."""
+    time.sleep(TRACEBACK_SECONDS)
 
 
 async def refusal(request: Request, exc: Any) -> Response:

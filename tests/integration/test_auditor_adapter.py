@@ -1,6 +1,5 @@
 """The auditor adapter against the emulated server, over real sockets."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -119,7 +118,7 @@ async def test_an_update_ends_its_record(
     assert auditor.ledger()[0]["runtime"] == 3600
 
 
-async def test_many_records_are_one_request_of_the_producers_own_bytes(
+async def test_many_records_are_one_request(
     served: Served, auditor: Auditor, adapter: AuditorAdapter
 ) -> None:
     claims = [add(f"r{n}") for n in range(KIND.batch_size)]
@@ -151,37 +150,21 @@ async def test_updates_go_one_by_one_and_a_missing_record_stops_none_of_them(
     assert served.faulty.requests["PUT /record"] == 3
 
 
-@pytest.mark.parametrize(("limit", "requests"), [(1000, 1), (399, 2), (240, 3), (100, 5)])
+@pytest.mark.parametrize(("limit", "requests"), [(381, 1), (380, 2), (228, 3), (1, 5)])
 async def test_a_batch_is_cut_at_the_body_limit(
     served: Served, auditor: Auditor, limit: int, requests: int
 ) -> None:
     claims = [add(f"r{n}") for n in range(5)]
-    assert {len(claim.payload) for claim in claims} == {78}
+    assert 1 + sum(len(claim.payload) + 1 for claim in claims) == 381
     adapter = AuditorAdapter(site_of(served.url, max_body_bytes=limit))
 
     receipts = await adapter.deliver(claims)
     await adapter.close()
 
-    assert [receipt.remote_id for receipt in receipts if isinstance(receipt, Receipt)] == [
-        "r0",
-        "r1",
-        "r2",
-        "r3",
-        "r4",
-    ]
-    assert held(auditor) == ["r0", "r1", "r2", "r3", "r4"]
+    names = ["r0", "r1", "r2", "r3", "r4"]
+    assert [one.remote_id for one in receipts if isinstance(one, Receipt)] == names
+    assert held(auditor) == names
     assert served.faulty.requests.total() == requests
-
-
-async def test_a_batch_of_exactly_the_limit_is_one_request(served: Served) -> None:
-    claims = [add("r0"), add("r1")]
-    exact = len(f"[{claims[0].payload},{claims[1].payload}]")
-    for limit, requests in ((exact, 1), (exact - 1, 3)):
-        adapter = AuditorAdapter(site_of(served.url, max_body_bytes=limit))
-        await adapter.deliver(claims)
-        await adapter.close()
-
-        assert served.faulty.requests.total() == requests
 
 
 async def test_the_same_id_twice_is_never_in_one_request(
@@ -353,14 +336,9 @@ async def test_after_three_lost_answers_in_a_row_the_rest_stays_here(
     assert served.faulty.requests.total() == 3
 
 
-async def test_lost_answers_between_others_stop_nothing(
-    served: Served, auditor: Auditor, adapter: AuditorAdapter
-) -> None:
-    await adapter.deliver([add(name) for name in "abcdef"])
-    auditor.db_down = True
-    served.fault("status", method="PUT", status=400, times=0)
-    poison = [update(f"{name}\0") for name in "abcd"]
-    auditor.db_down = False
+async def test_lost_answers_between_others_stop_nothing(adapter: AuditorAdapter) -> None:
+    await adapter.deliver([add("a"), add("b")])
+    poison = [update(f"{name}\0") for name in "cdef"]
 
     claims = [poison[0], poison[1], update("a"), poison[2], poison[3], update("b")]
     verdicts = await adapter.deliver(claims)
@@ -413,7 +391,3 @@ async def test_no_answer_to_a_search_proves_absence(
 async def test_an_update_cannot_be_searched_for(adapter: AuditorAdapter) -> None:
     with pytest.raises(Uncertain):
         await adapter.find(Doubt(update(), NOW, NOW))
-
-
-def test_a_payload_goes_out_as_it_came_in() -> None:
-    assert json.loads(add().payload)["record_id"] == "r1"

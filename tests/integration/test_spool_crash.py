@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from tests.spool_world import PowerCut, World, a_world, event
 
-STEPS = ["spool.read", "spool.staged", "spool.accepted", "spool.aside", "spool.removed"]
+STEPS = [
+    "spool.read",
+    "spool.staged",
+    "spool.accepted",
+    "spool.aside",
+    "spool.reason",
+    "spool.removing",
+    "spool.removed",
+]
 POST = {"experiment": "xpptut15", "text": "hello"}
 DEFAULTS = {"elog": {"experiment": "xpptut15"}}
 
@@ -32,6 +40,7 @@ def fill(world: World) -> None:
     world.drop("events/a.json", event(1))
     world.drop("events/b.ndjson", "\n".join([event(2), "{broken", event(3)]))
     world.drop("events/c.ndjson", "".join(event(number) + "\n" for number in range(4, 20)))
+    world.drop("events/d.json", "{broken")
     world.drop("elog/d.txt", "hello")
     world.drop("elog/e.entry/entry.json", json.dumps({**POST, "text": "with a plot"}))
     world.drop("elog/e.entry/plot.png", b"PNG")
@@ -44,33 +53,43 @@ async def assert_all_here_once(world: World) -> None:
     assert sorted(numbers) == list(range(1, 20))
     assert sorted(texts) == ["hello", "with a plot"]
     assert world.left() == []
-    assert world.aside() == ["events/b.ndjson"]
+    assert world.aside() == ["events/b.ndjson", "events/d.json"]
+    assert len(list((world.root / ".rejected/events").iterdir())) == 4
     assert (world.root / ".rejected/events/b.ndjson").read_bytes() == b"{broken\n"
     assert list((world.outbox.attachments.root / "incoming").iterdir()) == []
 
 
-async def live_through(world: World, cuts: list[tuple[str, int]]) -> None:
-    """Start again after each cut, then once more undisturbed."""
+async def live_through(world: World, cuts: list[tuple[str, int]]) -> int:
+    """Start again after each cut, then once more undisturbed. Returns how many cuts there were."""
     fill(world)
+    suffered = 0
     for step, after in cuts:
         world.start(checkpoint=cut_at(step, after))
         try:
             await world.settle()
         except PowerCut:
+            suffered += 1
             world.outbox.recover(0)
     world.start(checkpoint=lambda _name: None)
     await world.settle()
     await assert_all_here_once(world)
+    return suffered
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("after", [1, 2])
-async def test_a_cut_at_each_step_repeats_work_and_nothing_else(
-    tmp_path: Path, step: str, after: int
+async def test_a_cut_at_each_step_repeats_work_and_nothing_else(tmp_path: Path, step: str) -> None:
+    async with a_world(tmp_path) as world:
+        world.start(text_defaults=DEFAULTS, batch_entries=6)
+        assert await live_through(world, [(step, 1)]) == 1
+
+
+@pytest.mark.parametrize("after", [2, 3, 4])
+async def test_a_cut_in_the_middle_of_a_long_file_repeats_nothing(
+    tmp_path: Path, after: int
 ) -> None:
     async with a_world(tmp_path) as world:
         world.start(text_defaults=DEFAULTS, batch_entries=6)
-        await live_through(world, [(step, after)])
+        assert await live_through(world, [("spool.accepted", after)]) == 1
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])

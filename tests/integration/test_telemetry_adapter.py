@@ -187,6 +187,18 @@ async def test_a_value_that_nobody_can_read_is_healed(served: Served, adapter: A
     assert await current(served) == "ours"
 
 
+async def test_the_connection_that_the_server_closes_after_a_500_costs_no_event(
+    tmp_path: Path,
+) -> None:
+    with Served(TelemetryEmulator(tmp_path, hang_up_after_500=True)) as served:
+        adapter = KIND.adapter(a_site(served.url))
+        for number in range(20):  # each has a chance to be posted on a connection that is closing
+            poison = {"type": f"t{number}", "data": "\ud800", "meta": {}}
+            served.emulator.store.append(poison, None, make_current=True, permanently=True)
+            assert isinstance(await verdict(adapter, claimed(an_event(f"t{number}"))), Receipt)
+        await adapter.close()
+
+
 async def test_where_the_value_cannot_be_looked_at_it_is_left_alone(
     served: Served, adapter: Adapter
 ) -> None:
