@@ -12,15 +12,6 @@ from storage.census import Census
 from storage.entry import Rest
 from storage.lists import iso
 
-FINE, ATTENTION, STUCK, NOT_RUNNING = 0, 1, 2, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """When a person is asked for. Seconds."""
-
-    attention_after: float
-    stuck_after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +116,3 @@ def _next_attempt(whole: Rest | None, lane: LaneReport | None, counts: Census) -
     if whole is not None:
         return whole.until
     return lane.next_attempt_at if lane else None
-
-
-def exit_code(status: Mapping[str, Any], thresholds: Thresholds) -> int:
-    """0 fine, 1 needs attention, 2 stuck, 3 no daemon (design 8)."""
-    if not status["agent"]["running"]:
-        return NOT_RUNNING
-    codes = [_severity(one, thresholds) for one in status["backends"].values()]
-    if status["spool"].get("blocked") or status["spool"].get("rejected"):
-        codes.append(ATTENTION)
-    return max(codes, default=FINE)
-
-
-def _severity(one: Mapping[str, Any], thresholds: Thresholds) -> int:
-    waits = one["oldest_age_seconds"] or 0
-    if one["state"] == "flowing" and (one["silent_seconds"] or 0) > thresholds.stuck_after:
-        return STUCK
-    if one["dead"] or one["state"] in ("refused", "unconfigured"):
-        return ATTENTION
-    return ATTENTION if waits > thresholds.attention_after else FINE

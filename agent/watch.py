@@ -68,7 +68,7 @@ class Watch:
         self._root = root
         self._teller = _Teller(loop)
         self._overflow = _Overflow(self._teller)
-        self._observer = InotifyObserver(generate_full_events=True)
+        self._observer: InotifyObserver | None = None
         self._watch: ObservedWatch | None = None
         self._watched: tuple[int, int] | None = None
         self._complained = False
@@ -76,16 +76,23 @@ class Watch:
     def start(self, spool: Noting) -> None:
         """Begin to tell `spool`. The folder is watched from the next `ensure` on."""
         self._teller.spool = spool
+        try:
+            self._observer = InotifyObserver(generate_full_events=True)
+        except OSError as error:  # no inotify instance left for this user
+            log.warning("watch.unavailable", reason=error.strerror)
+            return
         logging.getLogger("watchdog").addHandler(self._overflow)
         self._observer.start()
 
     def ensure(self) -> bool:
         """Watch the spool, again if it was deleted and made anew. False: only passes find files."""
+        if self._observer is None:
+            return False
         try:
             there = self._root.stat()
             inode = (there.st_dev, there.st_ino)
-            if inode != self._watched or not self._alive():
-                self._schedule()
+            if inode != self._watched or not alive(self._observer):
+                self._schedule(self._observer)
                 self._watched = inode
         except OSError as error:
             if not self._complained:
@@ -99,20 +106,23 @@ class Watch:
         """End the threads; nothing is told afterwards. Blocks shortly."""
         self._teller.spool = None
         logging.getLogger("watchdog").removeHandler(self._overflow)
-        if self._observer.is_alive():
+        if self._observer is not None:
             self._observer.stop()
             self._observer.join()
+            self._observer = None
 
-    def _alive(self) -> bool:
-        return any(emitter.is_alive() for emitter in self._observer.emitters)
-
-    def _schedule(self) -> None:
+    def _schedule(self, observer: InotifyObserver) -> None:
         if self._watch is not None:
-            self._observer.unschedule(self._watch)
+            observer.unschedule(self._watch)
             self._watch = None
-        self._watch = self._observer.schedule(
+        self._watch = observer.schedule(
             self._teller, str(self._root), recursive=True, event_filter=EVENTS
         )
+
+
+def alive(observer: InotifyObserver) -> bool:
+    """Whether it still watches: its thread ends when the folder is deleted."""
+    return any(emitter.is_alive() for emitter in observer.emitters)
 
 
 class _Teller(FileSystemEventHandler):

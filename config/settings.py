@@ -11,7 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from config.sources import SettingsError, Sources
+from config.sources import (
+    ADMIN_SOCKET,
+    ATTENTION_AFTER_SECONDS,
+    SOCKET,
+    SPOOL_DIR,
+    STATE_DIR,
+    STUCK_AFTER_SECONDS,
+    SettingsError,
+    Sources,
+)
 
 BACKEND_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MIB = 2**20
@@ -31,21 +40,21 @@ class AgentSettings(Section):
     """Where the agent lives and how it can be reached."""
 
     state_dir: Path = Field(
-        default=Path("/var/lib/holdfast"),
+        default=STATE_DIR,
         description="Database, attachments and lock. A local disk: SQLite must not lie on NFS.",
     )
     spool_dir: Path = Field(
-        default=Path("/var/spool/holdfast"), description="Watched folder, one folder per backend."
+        default=SPOOL_DIR, description="Watched folder, one folder per backend."
     )
     socket: Path = Field(
-        default=Path("/run/holdfast/agent.sock"), description="Unix socket for producers."
+        default=SOCKET, description="Unix socket for producers."
     )
     socket_mode: Mode = Field(default="0660", description="Who may hand entries in.")
     socket_group: str = Field(
         default="holdfast", description="Group of the socket and the spool, where it exists."
     )
     admin_socket: Path = Field(
-        default=Path("/run/holdfast/admin.sock"),
+        default=ADMIN_SOCKET,
         description="Unix socket for operators: everything, and what changes others' entries.",
     )
     admin_socket_mode: Mode = Field(default="0660", description="Who may operate.")
@@ -126,10 +135,12 @@ class StatusSettings(Section):
     """When `holdfast status` asks for a person."""
 
     attention_after_seconds: Seconds = Field(
-        default=86_400, description="A backend away for longer than this needs attention (exit 1)."
+        default=ATTENTION_AFTER_SECONDS,
+        description="A backend away for longer than this needs attention (exit 1)."
     )
     stuck_after_seconds: Seconds = Field(
-        default=600, description="Due and flowing, but no outcome for so long is stuck (exit 2)."
+        default=STUCK_AFTER_SECONDS,
+        description="Due and flowing, but no outcome for so long is stuck (exit 2)."
     )
 
 

@@ -17,6 +17,14 @@ PREFIX = "HOLDFAST_"
 CONFIG_VARIABLE = "HOLDFAST_CONFIG"
 SYSTEM_FILE = Path("/etc/holdfast/holdfast.toml")
 
+# Defaults that the command line needs before it may load the models of config.settings.
+STATE_DIR = Path("/var/lib/holdfast")
+SPOOL_DIR = Path("/var/spool/holdfast")
+SOCKET = Path("/run/holdfast/agent.sock")
+ADMIN_SOCKET = Path("/run/holdfast/admin.sock")
+ATTENTION_AFTER_SECONDS = 86_400.0
+STUCK_AFTER_SECONDS = 600.0
+
 
 class SettingsError(Exception):
     """The settings cannot be used. `problems`: one sentence each, naming the key, not the value."""

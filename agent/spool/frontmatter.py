@@ -21,6 +21,7 @@ TEXTS = ("experiment", "title", "author", "reply_to", "shift")
 LISTS = ("tags", "emails", "cross_post")
 ENVELOPE = ("stream", "key", "created_at")
 KEYS = (*TEXTS, *LISTS, "html", "run", "labels", *ENVELOPE)
+LONGEST_RUN = 18  # digits; fits into 64 bits
 
 Value = str | list[str]
 
@@ -146,7 +147,7 @@ def _labels(line: int, items: list[str]) -> dict[str, str]:
 def _run(line: int, value: str) -> int | str:
     if value == "current":
         return value
-    if value.isascii() and value.isdigit():
+    if value.isascii() and value.isdigit() and len(value) <= LONGEST_RUN:
         return int(value)
     raise BadFrontMatter(line, "run is a number, or current")
 

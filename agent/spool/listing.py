@@ -144,10 +144,13 @@ def survey(
             _survey_stray(name, status, top, seen)
     for backend in backends:
         folder = _enter(backend, top, Folder(backend, None, backend, top), seen, opened)
-        if folder:
+        if folder is None:
+            seen.blocked.setdefault(backend, "the folder is missing, and the agent may not make it")
+            continue
+        try:
             _survey_backend(folder, kinds(backend), seen, opened)
-        elif backend not in seen.blocked:
-            seen.blocked[backend] = "the folder is missing, and the agent may not make it"
+        except OSError as error:  # a mount in trouble must not hide the other folders
+            seen.blocked[backend] = f"the folder cannot be listed: {error.strerror}"
     seen.looks.sort(key=lambda look: look.order)
     seen.paths = {look.path for look in seen.looks}
     seen.rejected = _count_rejected(root, backends)

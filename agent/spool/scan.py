@@ -109,6 +109,7 @@ class Spool:
         self._woken = asyncio.Event()
         self._passing = asyncio.Lock()
         self._begun = False
+        self._stopping = False
 
     def note(self, happening: Happening, path: str) -> None:
         """Something happened to the file at this absolute path: see it soon."""
@@ -142,14 +143,22 @@ class Spool:
         return [(files.readable(path), why) for path, why in sorted(self._blocked.items())]
 
     async def drain(self, *, every: float = SCAN_SECONDS) -> None:
-        """Scan for ever: at start, when woken, when a file is due, and `every` so often."""
-        while True:
+        """Scan until `stop`: at start, when woken, when a file is due, and `every` so often."""
+        while not self._stopping:
             begun = self._monotonic()
             due = await self.step()
             now = self._monotonic()
-            # Under a rain of small files the next pass takes many of them at once.
-            await asyncio.sleep(min(now - begun, LONGEST_BREATH_SECONDS))
+            if not self._stopping:
+                # Under a rain of small files the next pass takes many of them at once.
+                await asyncio.sleep(min(now - begun, LONGEST_BREATH_SECONDS))
             await self.wait(min(due - now, every))
+
+    async def stop(self) -> None:
+        """End `drain`. What is being taken now is taken to its end first; the rest stays."""
+        self._stopping = True
+        self._woken.set()
+        async with self._passing:
+            pass
 
     async def wait(self, seconds: float) -> None:
         """Return when something was noted; after `seconds`, or SCAN_SECONDS, at the latest."""
@@ -243,7 +252,7 @@ class Spool:
         """Take all that is ready, the backends in turn. Returns when to look again."""
         taker = Taker(self._terms, self._threads)
         again = math.inf
-        while ready:
+        while ready and not self._stopping:
             for backend, queue in list(ready.items()):
                 fates = await taker.take(queue)
                 for look, fate in fates:

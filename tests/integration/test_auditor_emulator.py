@@ -1,20 +1,16 @@
 """The AUDITOR emulator answers as the sheet says: the recorded requests of the real client
 first, then the oddities one by one."""
 
-import http.client
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.emulators.auditor import BODY_LIMIT, Auditor
+from tests.emulators.auditor_wire import RECORDING, Reply, a_record, ask, ids, objects
 from tests.emulators.kit import Served
 
-RECORDING = json.loads(
-    (Path(__file__).parents[1] / "emulators" / "transcripts" / "auditor.json").read_text()
-)
 KEYS = ["record_id", "meta", "components", "start_time", "stop_time", "runtime"]
 NO_RECORD = (
     b'{"error":"A database error was encountered while trying to get a record from the database"}'
@@ -22,12 +18,6 @@ NO_RECORD = (
 WARNING = (
     b'{"warning":"Record already exists, but the error was ignored due to AUDITOR configuration."}'
 )
-Reply = tuple[int, str | None, bytes]
-
-
-def a_record(record_id: str = "r1", **fields: Any) -> dict[str, Any]:
-    base = {"record_id": record_id, "components": [], "start_time": "2024-01-01T00:00:00Z"}
-    return base | fields
 
 
 @pytest.fixture(scope="module")
@@ -45,46 +35,6 @@ def auditor() -> Auditor:
 def served(server: Served, auditor: Auditor) -> Served:
     server.faulty.emulator = auditor
     return server
-
-
-def ask(
-    served: Served,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    content_type: str | None = "application/json",
-) -> Reply:
-    """One request; objects are sent as JSON, bytes as they are. Paths go out untouched."""
-    headers = dict(RECORDING["client_headers"])
-    if body is not None:
-        body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        if content_type is not None:
-            headers["content-type"] = content_type
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
-    try:
-        connection.request(method, path, body, headers)
-        reply = connection.getresponse()
-        media_type = reply.headers.get("content-type")
-        return reply.status, media_type and media_type.partition(";")[0], reply.read()
-    finally:
-        connection.close()
-
-
-def objects(body: bytes) -> list[dict[str, Any]]:
-    """Concatenated JSON objects, with nothing between them."""
-    text, found = body.decode(), []
-    while text:
-        one, end = json.JSONDecoder().raw_decode(text)
-        found.append(one)
-        text = text[end:]
-    return found
-
-
-def ids(served: Served, query: str = "") -> list[str]:
-    status, _, body = ask(served, "GET", f"/records{query}")
-    assert status == 200, body
-    return [one["record_id"] for one in objects(body)]
 
 
 def test_every_recorded_request_gets_the_answer_of_the_sheet(served: Served) -> None:
@@ -319,84 +269,3 @@ def test_a_role_may_do_its_part_and_nobody_may_check_health(
             refused.add(request)
 
     assert refused == set(asked) - allowed
-
-
-@pytest.fixture
-def filled(served: Served) -> Served:
-    def cpu(amount: int) -> list[dict[str, Any]]:
-        return [{"name": "cpu", "amount": amount, "scores": []}]
-
-    day = "2024-01-0{}T00:00:00Z".format
-    records = [
-        a_record("a", start_time=day(1), stop_time=day(4), meta={"site": ["x", "y"]}),
-        a_record("b", start_time=day(2), stop_time=day(3), meta={"site": ["x&z"]}),
-        a_record("c", start_time=day(3), components=cpu(4)),
-    ]
-    assert ask(served, "POST", "/records", records)[0] == 200
-    return served
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("?", "bac"),
-        ("?record_id=b", "b"),
-        ("?record_id=none", ""),
-        ("?start_time[gt]=2024-01-02T00%3A00%3A00%2B00%3A00", "c"),
-        ("?start_time[gte]=2024-01-02T00%3A00%3A00%2B00%3A00", "bc"),
-        ("?stop_time[lt]=2024-01-04T00:00:00Z", "b"),
-        ("?start_time[equals]=2024-01-02T00:00:00Z", "bac"),
-        ("?start_time[gt]=2024-01-02T00:00:00Z&start_time[gte]=2024-01-02T00:00:00Z", "bac"),
-        ("?runtime[equals]=86400", "b"),
-        ("?runtime[gt]=86400", "a"),
-        ("?meta[site][c][0]=x", "a"),
-        ("?meta[site][c][0]=x&meta[site][c][1]=y", "a"),
-        ("?meta[site][c][0]=x%26z", "b"),
-        ("?meta[site][dnc][0]=y", "b"),
-        ("?meta[site][blah]=x", "bac"),
-        ("?component[cpu][gte]=4", "c"),
-        ("?component[mem][gte]=1", ""),
-        ("?sort_by[desc]=stop_time", "cab"),
-        ("?sort_by[asc]=record_id", "abc"),
-        ("?sort_by[desc]=start_time&limit=2", "cb"),
-    ],
-)
-def test_queries_choose_as_the_sheet_says(filled: Served, query: str, found: str) -> None:
-    assert ids(filled, query) == list(found)
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "colour=red",
-        "start_time%5Bgt%5D=2024-01-01T00:00:00Z",
-        "start_time[after]=2024-01-01T00:00:00Z",
-        "start_time[gt]=2024-01-01",
-        "runtime[gt]=-1",
-        "component[cpu]=4",
-        "limit=many",
-        "limit=1&limit=2",
-        "sort_by[up]=runtime",
-        "sort_by[asc]=meta",
-        "sort_by[asc]=runtime&sort_by[desc]=runtime",
-    ],
-)
-def test_an_unknown_query_is_refused_as_json(filled: Served, query: str) -> None:
-    status, media_type, body = ask(filled, "GET", f"/records?{query}")
-
-    assert (status, media_type, list(json.loads(body))) == (400, "application/json", ["error"])
-
-
-def test_a_large_amount_aborts_a_component_query_without_a_word(filled: Served) -> None:
-    big = [{"name": "cpu", "amount": 2**31, "scores": []}]
-    ask(filled, "POST", "/record", a_record("big", components=big))
-
-    assert ids(filled, "?component[cpu][gte]=1") == []
-    assert len(ids(filled)) == 4
-
-
-def test_metrics_count_the_table(filled: Served) -> None:
-    status, media_type, body = ask(filled, "GET", "/metrics")
-
-    assert (status, media_type) == (200, "text/plain")
-    assert b"\nnum_records_database 3\n" in body

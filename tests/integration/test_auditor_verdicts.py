@@ -10,21 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.auditor import AuditorAdapter, Options
+from adapters.auditor import AuditorAdapter
 from adapters.base import (
-    AuthOptions,
     BatchRefused,
     DeliveryError,
     Refused,
     Rejected,
-    Site,
     Throttled,
-    TlsOptions,
     Uncertain,
     Verdict,
 )
-from storage.entry import Claim, Receipt
+from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
+from tests.emulators.auditor_lane import site_of
 from tests.emulators.kit import Served
 
 ADD = {"record_id": "r1", "components": [], "start_time": "2024-01-01T00:00:00Z"}
@@ -72,21 +70,6 @@ async def adapter(server: Served) -> AsyncIterator[AuditorAdapter]:
     adapter = AuditorAdapter(site_of(server.url))
     yield adapter
     await adapter.close()
-
-
-def site_of(url: str, timeout_seconds: float = 5) -> Site:
-    return Site(
-        name="accounting",
-        url=url,
-        timeout_seconds=timeout_seconds,
-        attempt_timeout_seconds=10,
-        concurrency=1,
-        auth=AuthOptions(),
-        tls=TlsOptions(),
-        options=Options(),
-        read_secret=lambda _: "",
-        now=lambda: NOW,
-    )
 
 
 async def verdicts_of(adapter: AuditorAdapter, claims: list[Claim]) -> Verdict:
@@ -280,3 +263,32 @@ async def test_wrong_credentials_are_told_apart(server: Served, adapter: Auditor
         refused = await verdicts_of(adapter, CLAIMS["record"])
         assert isinstance(refused, Refused)
         assert refused.credentials is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "media", "body", "expected"),
+    [
+        (200, JSON, '{"record_id":"other"}', Uncertain),
+        (200, JSON, '["r1"]', Uncertain),
+        (200, JSON, "null", Uncertain),
+        (200, None, "", Uncertain),
+        (200, HTML, PAGE, Uncertain),
+        (404, None, ROUTER, Uncertain),
+        (500, JSON, '{"record_id":"r1"}', Uncertain),
+        (401, None, "", Refused),
+        (403, None, "Insufficient permissions", Refused),
+        (429, None, "", Throttled),
+    ],
+)
+async def test_a_search_believes_only_the_record_itself(
+    server: Served,
+    adapter: AuditorAdapter,
+    status: int,
+    media: str | None,
+    body: str,
+    expected: type[DeliveryError],
+) -> None:
+    reply(server, status, media, body)
+
+    with pytest.raises(expected):
+        await adapter.find(Doubt(RECORD, NOW, NOW))

@@ -107,11 +107,15 @@ def test_any_series_of_cuts_ends_well(
 
 async def test_a_half_removed_folder_is_never_taken_again(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
-        folder = world.drop("elog/a.entry/entry.json", json.dumps(POST)).parent
-        await world.settle()
-        folder.parent.joinpath(".removing-7").mkdir()
-        (folder.parent / ".removing-7/entry.json").write_text(json.dumps(POST))
-        world.start()
-        await world.settle()
+        world.drop("elog/a.entry/entry.json", json.dumps(POST))
+        world.start(checkpoint=cut_at("spool.removing", 1))
+        with pytest.raises(PowerCut):
+            await world.settle()
+        (half_removed,) = (world.root / "elog").iterdir()
+        (half_removed / "plot.png").write_bytes(b"what the removal had not reached")
+        assert half_removed.name.startswith(".")
 
+        world.start(checkpoint=lambda _name: None)
+        await world.settle()
         assert len(await world.entries()) == 1
+        assert world.left() == []

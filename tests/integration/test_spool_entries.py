@@ -74,7 +74,11 @@ async def test_a_markdown_post_brings_its_plot(world: World) -> None:
 
 
 async def test_what_editors_leave_behind_is_not_attached(world: World) -> None:
-    files = {"entry__json": json.dumps(POST), "__DS_Store": b"x", "entry__json~": b"x"}
+    files: dict[str, str | bytes] = {
+        "entry__json": json.dumps(POST),
+        "__DS_Store": b"x",
+        "entry__json~": b"x",
+    }
     await arrive(world, "elog/a.entry", **files)
 
     assert [one["attachments"] for one in await world.entries()] == [[]]
@@ -135,7 +139,7 @@ async def test_attachments_for_a_kind_that_takes_none_are_refused(world: World) 
 
 async def test_too_many_files_are_refused_before_any_is_copied(world: World) -> None:
     world.start(max_attachments=1)
-    files = {"entry__json": json.dumps(POST), "a": b"1", "b": b"2"}
+    files: dict[str, str | bytes] = {"entry__json": json.dumps(POST), "a": b"1", "b": b"2"}
     await arrive(world, "elog/a.entry", **files)
 
     assert "more than 1 files" in world.reason("elog/a.entry")["errors"][0]["detail"]

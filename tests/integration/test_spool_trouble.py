@@ -116,6 +116,41 @@ async def test_a_file_that_changes_while_it_is_accepted_stays(world: World) -> N
     assert world.spool.counts()["waiting"] == 1
 
 
+async def test_a_folder_whose_files_change_while_it_is_accepted_stays(world: World) -> None:
+    body = world.drop("elog/a.entry/entry.json", '{"experiment": "x", "text": "y"}')
+    plot = world.drop("elog/a.entry/plot.png", b"early")
+
+    async def slow(intake: Intake, entries: Sequence[Entry]) -> Any:
+        outcome = await intake.accept(entries)
+        plot.write_bytes(b"later")
+        return outcome
+
+    world.start(intake=Troubled(world.intake, slow))
+    await world.settle()
+
+    assert body.exists()
+    assert plot.exists()
+
+
+async def test_stopping_takes_what_is_at_hand_and_leaves_the_rest(world: World) -> None:
+    stopping: list[asyncio.Task[None]] = []
+
+    async def stops(intake: Intake, entries: Sequence[Entry]) -> Any:
+        stopping.append(asyncio.create_task(world.spool.stop()))
+        await asyncio.sleep(0)
+        return await intake.accept(entries)
+
+    world.start(intake=Troubled(world.intake, stops), batch_entries=1, settle_seconds=0)
+    world.drop("events/a.json", event(1))
+    world.drop("events/b.json", event(2))
+    await world.spool.step()
+    await world.spool.drain(every=0)
+    await stopping[0]
+
+    assert len(await world.entries()) == 1
+    assert len(world.left()) == 1
+
+
 async def test_a_file_that_is_replaced_while_it_is_accepted_is_taken_as_well(
     world: World,
 ) -> None:

@@ -156,8 +156,8 @@ async def test_the_daemons_loop_takes_what_comes(running: World) -> None:
     running.drop("events/.a", event(1)).rename(running.root / "events/a.json")
     async with asyncio.timeout(PATIENCE):
         await taken.wait()
-    draining.cancel()
-    await asyncio.wait([draining])
+        await running.spool.stop()
+        await draining
 
     assert len(await running.entries()) == 1
 

@@ -1,0 +1,86 @@
+"""What a command reads: its file or standard input, the files to attach, labels."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from agent.cli.endings import NO_INPUT, Ending, usage
+from agent.client import Upload
+
+STANDARD_INPUT = "-"
+ENTRY_NAMES = ("entry.json", "entry.md")  # what the spool calls the entry beside its files
+
+
+@contextmanager
+def opened(source: str | None) -> Iterator[BinaryIO]:
+    """The file of this name, or standard input. Raises Ending (66), or 64 when nobody said what."""
+    if source is None and sys.stdin.isatty():
+        raise usage("give a FILE, or `-` to type the entry in (end with Ctrl-D)")
+    if source in (None, STANDARD_INPUT):
+        yield sys.stdin.buffer
+        return
+    try:
+        opened_file = Path(source).open("rb")
+    except OSError as exc:
+        raise no_input(exc) from exc
+    with opened_file as reading:
+        yield reading
+
+
+def whole(source: BinaryIO) -> bytes:
+    """Everything that `source` gives. Raises Ending (66) when that is nothing."""
+    try:
+        raw = source.read()
+    except OSError as exc:  # a folder, for one: it opens, but cannot be read
+        raise no_input(exc) from exc
+    if not raw.strip():
+        raise Ending(NO_INPUT, "there is nothing to read: the input is empty")
+    return raw
+
+
+def no_input(exc: OSError) -> Ending:
+    """A file that cannot be read (66)."""
+    return Ending(NO_INPUT, f"{exc.filename or 'the input'} cannot be read: {exc.strerror}")
+
+
+def words_on_standard_input() -> list[str]:
+    """The words there, for `-` in place of ids. Raises Ending (66) when there are none."""
+    words = sys.stdin.read().split()
+    if not words:
+        raise Ending(NO_INPUT, "there are no ids on standard input")
+    return words
+
+
+def labels_of(given: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` each. Raises Ending (64)."""
+    labels = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise usage(f"--label {text!r}: write it as NAME=VALUE")
+        labels[name] = value
+    return labels
+
+
+def uploads(files: Sequence[Path]) -> tuple[Upload, ...]:
+    """Files to attach, each under its own name. Raises Ending: 66 unreadable, 64 a bad name."""
+    found: dict[str, Upload] = {}
+    for path in files:
+        name = path.name
+        if not name.isprintable() or "\\" in name or name in ENTRY_NAMES:
+            raise usage(f"--attach {name!r}: rename it, this name cannot travel with an entry")
+        if name in found:
+            raise usage(f"--attach: two files are called {name!r}")
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise Ending(NO_INPUT, f"{path} cannot be read: no such file, or no permission")
+        found[name] = Upload(path, name, _media_type(name))
+    return tuple(found.values())
+
+
+def _media_type(name: str) -> str | None:
+    import mimetypes  # noqa: PLC0415 - reads tables of the system, and only when files go along
+
+    return mimetypes.guess_type(name)[0]
