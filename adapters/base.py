@@ -127,7 +127,7 @@ class EntryKind:
     `payload` is strict and only judges: what is stored is the producer's JSON. `address`
     reads key, stream, scope, slot and labels off the judged payload. `in_doubt`: "find" when
     the adapter can look for a lost entry, "resend" when sending the same again is harmless
-    and proves itself.
+    and proves itself. `batched`: several of them may go out in one request.
     """
 
     payload: type[BaseModel]
@@ -135,13 +135,14 @@ class EntryKind:
     in_doubt: Literal["find", "resend"]
     takes_attachments: bool = False
     max_attachment_bytes: int | None = None
+    batched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """What an adapter knows of its backend and of this host: the settings it was made from.
 
-    `credentials(name)` reads a secret file's text at send time; relative names are looked up
+    `read_secret(name)` reads a secret file's text at send time; relative names are looked up
     in $CREDENTIALS_DIRECTORY, then in the configuration's folder. `now` gives epoch ms.
     """
 

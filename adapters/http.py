@@ -23,6 +23,8 @@ from adapters.base import DeliveryError, Refused, Site, Throttled, Uncertain, Un
 # pooled connection is not one that the server has just given up.
 KEEPALIVE_SECONDS = 4.0
 
+LONGEST_NUMBER = 9  # digits of a Retry-After: 30 years are as good as any longer time
+
 # Raised by httpx before the first byte of the request can have left this host.
 NOT_SENT = (
     httpx.ConnectError,
@@ -62,8 +64,8 @@ class Answer:
     def retry_after(self) -> float | None:
         """Seconds of a Retry-After header (seconds or HTTP date), never negative."""
         raw = self.headers.get("retry-after", "").strip()
-        if raw.isdigit():
-            return float(raw)
+        if raw.isascii() and raw.isdigit():
+            return float(raw[:LONGEST_NUMBER])
         try:
             due = email.utils.parsedate_to_datetime(raw)
             sent = email.utils.parsedate_to_datetime(self.headers.get("date", ""))

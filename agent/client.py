@@ -18,6 +18,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -107,10 +108,9 @@ def ask(
     connection = _Connection(place, timeout)
     try:
         connection.connect()
-        try:
+        # Refused before everything was sent: the answer is there to be read.
+        with suppress(BrokenPipeError, ConnectionResetError):
             connection.request(method, path, body=body, headers=dict(headers or {}))
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # refused before everything was sent: the answer is there to be read
         return _read(connection.getresponse())
     except TimeoutError as exc:
         raise Silent(f"no answer at {place} within {timeout:g} s") from exc
@@ -143,7 +143,8 @@ def form(entry: bytes, files: Sequence[Upload]) -> tuple[dict[str, str], Iterato
     sizes = [os.fstat(one.fileno()).st_size for one in opened]
     heads = [_part_head(boundary, 'name="entry"', "application/json")]
     heads += [
-        b"\r\n" + _part_head(boundary, f'name="files"; filename="{_quoted(one.name)}"', one.media_type)
+        b"\r\n"
+        + _part_head(boundary, f'name="files"; filename="{_quoted(one.name)}"', one.media_type)
         for one in files
     ]
     end = f"\r\n--{boundary}--\r\n".encode()

@@ -3,7 +3,7 @@
 Promises: one outcome per claim, whatever the adapter does; nothing is settled here.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import structlog
 from adapters.base import (
     BatchRefused,
     DeliveryError,
+    EntryKind,
     Refused,
     Throttled,
     Unreachable,
@@ -112,7 +113,9 @@ class Delivery:
         return unclaimed[0] if unclaimed else claim.absences + 1
 
 
-def groups(claims: Sequence[Claim], batch_size: int) -> list[list[Claim]]:
+def groups(
+    claims: Sequence[Claim], batch_size: int, kinds: Mapping[str, EntryKind]
+) -> list[list[Claim]]:
     """What goes out together: one kind, at most a batch; an entry in doubt goes alone."""
     made: list[list[Claim]] = []
     for claim in claims:
@@ -122,6 +125,7 @@ def groups(claims: Sequence[Claim], batch_size: int) -> list[list[Claim]]:
             or claim.in_doubt
             or last[0].in_doubt
             or last[0].kind != claim.kind
+            or not kinds[claim.kind].batched
             or len(last) >= batch_size
         ):
             made.append([claim])

@@ -160,7 +160,7 @@ class Lane:
 
     async def _trip(self, claims: Sequence[Claim]) -> None:
         """Bring claims to the backend, group by group, and settle them."""
-        waiting = groups(claims, self.route.batch_size)
+        waiting = groups(claims, self.route.batch_size, self.route.kind.kinds)
         while waiting:
             group = waiting.pop(0)
             try:

@@ -12,7 +12,7 @@ from agent.status import LaneReport, Picture, build_status
 from config.settings import Settings
 from storage.outbox import Outbox
 
-STILL_SECONDS = 30.0  # every loop goes round at least every few seconds
+STILL_SECONDS = 60.0  # the slowest loop, the idle spool, goes round every 30 s
 
 
 class Observer:

@@ -13,7 +13,6 @@ from storage.entry import Rest
 from storage.lists import iso
 
 
-
 @dataclass(frozen=True, slots=True)
 class LaneReport:
     """What only a running lane knows: monotonic facts that no database holds."""

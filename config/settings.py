@@ -46,9 +46,7 @@ class AgentSettings(Section):
     spool_dir: Path = Field(
         default=SPOOL_DIR, description="Watched folder, one folder per backend."
     )
-    socket: Path = Field(
-        default=SOCKET, description="Unix socket for producers."
-    )
+    socket: Path = Field(default=SOCKET, description="Unix socket for producers.")
     socket_mode: Mode = Field(default="0660", description="Who may hand entries in.")
     socket_group: str = Field(
         default="holdfast", description="Group of the socket and the spool, where it exists."
@@ -136,11 +134,11 @@ class StatusSettings(Section):
 
     attention_after_seconds: Seconds = Field(
         default=ATTENTION_AFTER_SECONDS,
-        description="A backend away for longer than this needs attention (exit 1)."
+        description="A backend away for longer than this needs attention (exit 1).",
     )
     stuck_after_seconds: Seconds = Field(
         default=STUCK_AFTER_SECONDS,
-        description="Due and flowing, but no outcome for so long is stuck (exit 2)."
+        description="Due and flowing, but no outcome for so long is stuck (exit 2).",
     )
 
 

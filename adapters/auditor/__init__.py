@@ -195,7 +195,7 @@ KIND = BackendKind(
     options=Options,
     adapter=AuditorAdapter,
     kinds={
-        "record": EntryKind(RecordAdd, record_address, in_doubt="resend"),
+        "record": EntryKind(RecordAdd, record_address, in_doubt="resend", batched=True),
         "record_update": EntryKind(RecordUpdate, update_address, in_doubt="resend"),
     },
     main_kind="record",

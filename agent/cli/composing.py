@@ -3,7 +3,7 @@
 Promises: the key is in the envelope before anything is sent, so that the same entry, handed
 in twice because an answer was lost, is one entry; the payload is the producer's, unchanged;
 `created_at` is the time of the call, however long the entry then waits in the spool.
-Raises Ending for what makes no sense, Refusal for what is not JSON as the agent takes it.
+Raises Refusal, as the agent would, for what cannot be an entry.
 """
 
 import os
@@ -13,7 +13,6 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from agent.cli.endings import usage
 from agent.cli.words import iso
 from agent.client import Upload
 from agent.refusal import FieldError, Refusal, unfit
@@ -53,6 +52,10 @@ class Said:
     backend_kind: str | None = None
 
 
+class Contradiction(Refusal):
+    """The envelope says one thing and the command line another."""
+
+
 def mint(now: datetime, dice: Callable[[int], bytes] = os.urandom) -> str:
     """A key that nobody else has, in order of time; also good as a file name."""
     return f"put-{round(now.timestamp() * 1000):012x}-{dice(10).hex()}"
@@ -75,9 +78,11 @@ def enveloped(
     when nothing else names the entry.
     """
     is_envelope = "payload" in value and ENVELOPE_NAMES.issuperset(value)
-    envelope = dict(value) if is_envelope else {"payload": value}
+    envelope: dict[str, Any] = dict(value) if is_envelope else {"payload": value}
     if envelope.get("backend") not in (None, said.backend):
-        raise usage(f"the envelope is for {envelope['backend']!r}, not for {said.backend!r}")
+        detail = f"the envelope is for {envelope['backend']!r}, not for {said.backend!r}"
+        error = FieldError("/backend", detail)
+        raise Contradiction(HTTPStatus.UNPROCESSABLE_ENTITY, detail, [error])
     envelope["backend"] = said.backend
     options = {"kind": said.kind, "key": said.key, "stream": said.stream}
     envelope |= {name: given for name, given in options.items() if given is not None}
@@ -114,7 +119,9 @@ def text_envelope(raw: bytes, *, markdown: bool, said: Said) -> dict[str, Any]:
         return value_of(text_body(raw, markdown=markdown, defaults={}))
     except Unacceptable as exc:
         lines = [f"line {flaw.line}: " if flaw.line else "" for flaw in exc.flaws]
-        errors = [FieldError("", at + flaw.detail) for at, flaw in zip(lines, exc.flaws, strict=True)]
+        errors = [
+            FieldError("", at + flaw.detail) for at, flaw in zip(lines, exc.flaws, strict=True)
+        ]
         raise unfit(errors) from exc
 
 

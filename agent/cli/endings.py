@@ -15,6 +15,8 @@ NOT_NOW = 75
 CONFIGURATION = 78
 INTERRUPTED = 130
 
+OK_ANSWERS = range(200, 300)  # of HTTP
+
 
 class Ending(Exception):
     """The command cannot go on. `lines` are for a person, on standard error."""

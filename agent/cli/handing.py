@@ -1,6 +1,6 @@
 """Giving entries to the agent, or leaving them in the spool when it cannot take them now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any
 from agent.cli.endings import DAEMON_NEEDED, REFUSED, Ending, detail_of, temporary
 from agent.cli.printing import note
 from agent.client import Places, Unanswered, ask
-from config.sources import Sources
 
 ENTRIES = "/v1/entries"
 
@@ -41,7 +40,7 @@ class Door:
 
     places: Places
     backend: str
-    backends: Mapping[str, Any]
+    backends: Collection[str]
     timeout: float
 
     def post(self, headers: Mapping[str, str], body: Any) -> tuple[int, Any]:
@@ -65,27 +64,10 @@ class Door:
         return self.places.spool_dir / self.backend
 
 
-def door_of(found: Sources, places: Places, backend: str, timeout: float) -> Door:
-    """The door for `backend`, as the settings describe it."""
-    table = found.values.get("backends")
-    return Door(places, backend, table if isinstance(table, dict) else {}, timeout)
-
-
-def kind_of(found: Sources, backend: str) -> str | None:
-    """The kind that the settings say `backend` is of."""
-    table = found.values.get("backends")
-    one = table.get(backend) if isinstance(table, dict) else None
-    kind = one.get("kind") if isinstance(one, dict) else None
-    return kind if isinstance(kind, str) else None
-
-
 def give_or_leave(
     post: Callable[[], tuple[int, Any]], leave: Callable[[], Path]
 ) -> Answered | Left:
-    """Ask the agent; what it cannot take now is left in the spool.
-
-    Raises Ending (69) when neither is possible, with both reasons.
-    """
+    """Ask the agent; what it cannot take now is left in the spool. Raises Ending (69)."""
     try:
         status, body = post()
     except Unanswered as failure:
@@ -94,11 +76,16 @@ def give_or_leave(
         if not temporary(status) and isinstance(body, dict | list):
             return Answered(status, body)
         reason = detail_of(status, body)
+    return Left(leave_or_end(leave, reason), reason)
+
+
+def leave_or_end(leave: Callable[[], Path], reason: str) -> Path:
+    """Leave it in the spool, because of `reason`. Raises Ending (69) with both reasons."""
     try:
-        return Left(leave(), reason)
+        return leave()
     except OSError as exc:
-        lines = (reason, f"it cannot be left in the spool either: {exc.filename}: {exc.strerror}")
-        raise Ending(DAEMON_NEEDED, *lines, "Nothing was stored.") from exc
+        why = f"it cannot be left in the spool either: {exc.filename}: {exc.strerror}"
+        raise Ending(DAEMON_NEEDED, reason, why, "It was not stored.") from exc
 
 
 def tell_refusal(problem: Mapping[str, Any], where: str = "") -> None:

@@ -19,14 +19,14 @@ def opened(source: str | None) -> Iterator[BinaryIO]:
     """The file of this name, or standard input. Raises Ending (66), or 64 when nobody said what."""
     if source is None and sys.stdin.isatty():
         raise usage("give a FILE, or `-` to type the entry in (end with Ctrl-D)")
-    if source in (None, STANDARD_INPUT):
+    if source is None or source == STANDARD_INPUT:
         yield sys.stdin.buffer
         return
     try:
-        opened_file = Path(source).open("rb")
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as exc:
         raise no_input(exc) from exc
-    with opened_file as reading:
+    with os.fdopen(descriptor, "rb") as reading:
         yield reading
 
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from agent.cli.composing import Said, encoded, enveloped, value_of
 from agent.cli.endings import NO_INPUT, OK, REFUSED, Ending, temporary
-from agent.cli.handing import Answered, Door, Left, give_or_leave, tell_refusal
+from agent.cli.handing import Answered, Door, Left, give_or_leave, leave_or_end, tell_refusal
 from agent.cli.inputs import no_input
 from agent.cli.printing import note, print_outcome
 from agent.cli.spooling import spool_file
@@ -42,12 +42,10 @@ class Pile:
     def hand_in(self, lines: Sequence[Line]) -> None:
         """Give a piece to the agent, or leave it in the spool. Raises Ending."""
         if self.reason:
-            self._left(lines, self._leave(lines))  # it was away a moment ago: do not wait again
+            self._put_aside(lines)  # it was away a moment ago: do not wait again
             return
         body = b"\n".join(line for _, line in lines)
-        outcome = give_or_leave(
-            lambda: self.door.post(HEADERS, body), lambda: self._leave(lines)
-        )
+        outcome = give_or_leave(lambda: self.door.post(HEADERS, body), lambda: self._leave(lines))
         match outcome:
             case Left(path=path, reason=reason):
                 self.reason = reason
@@ -76,7 +74,10 @@ class Pile:
             else:
                 self.refuse(number, answer)
         if later:
-            self._left(later, self._leave(later))
+            self._put_aside(later)
+
+    def _put_aside(self, lines: Sequence[Line]) -> None:
+        self._left(lines, leave_or_end(lambda: self._leave(lines), self.reason))
 
     def _leave(self, lines: Sequence[Line]) -> Path:
         content = b"".join(line + b"\n" for _, line in lines)
@@ -91,18 +92,25 @@ class Pile:
 
 def put_many(pile: Pile, source: BinaryIO, *, as_json: bool) -> int:
     """Hand in every line of `source`; the exit code. Prints a summary, and each refused line."""
-    for lines in _pieces(_entries(pile, source)):
-        pile.hand_in(lines)
+    try:
+        for lines in _pieces(_entries(pile, source)):
+            pile.hand_in(lines)
+    except Ending:
+        note(f"ended early; so far: {_counted(pile) or 'nothing'}")
+        raise
     if not pile.counts:
         raise Ending(NO_INPUT, "there is nothing to read: the input is empty")
-    counts = ", ".join(f"{state} {number}" for state, number in pile.counts.items())
     told = {**pile.counts, "lines": sorted(pile.results, key=lambda one: one["line"])}
-    print_outcome(told, counts, as_json=as_json)
+    print_outcome(told, _counted(pile), as_json=as_json)
     for path in pile.paths:
         note(f"spooled {path}")
     if pile.paths:
         note(f"{pile.reason}; the agent will take them from the spool")
     return REFUSED if pile.counts["refused"] else OK
+
+
+def _counted(pile: Pile) -> str:
+    return ", ".join(f"{state} {number}" for state, number in pile.counts.items())
 
 
 def _entries(pile: Pile, source: BinaryIO) -> Iterator[Line]:

@@ -102,9 +102,7 @@ def _rich_table(grid: Grid) -> "RenderableType":
     table = Table(box=None, pad_edge=False, show_header=bool(grid.columns), header_style="bold")
     for name in grid.columns or ("", ""):
         # Folded, never cut: half an id or half an error is worth nothing.
-        table.add_column(
-            name, justify="right" if name in grid.numbers else "left", overflow="fold"
-        )
+        table.add_column(name, justify="right" if name in grid.numbers else "left", overflow="fold")
     for row in grid.rows:
         table.add_row(*(Text(_text(cell), style=_style(cell)) for cell in row))
     return table

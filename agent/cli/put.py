@@ -14,13 +14,23 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.composing import Said, encoded, enveloped, mint, text_envelope, value_of
+from agent.cli.composing import (
+    Contradiction,
+    Said,
+    encoded,
+    enveloped,
+    mint,
+    text_envelope,
+    value_of,
+)
 from agent.cli.endings import NO_INPUT, OK, REFUSED, Ending, usage
-from agent.cli.handing import Answered, Door, Left, door_of, give_or_leave, kind_of, tell_refusal
+from agent.cli.handing import Answered, Door, Left, give_or_leave, tell_refusal
 from agent.cli.inputs import labels_of, opened, uploads, whole
 from agent.cli.many import Pile, put_many
 from agent.cli.printing import note, print_json, print_outcome
+from agent.cli.raw import backends_of, kind_of
 from agent.cli.spooling import spool_file, spool_with_files
+from agent.cli.words import examples
 from agent.client import TIMEOUT_SECONDS, FileChanged, Upload, form, places_of
 from agent.refusal import Refusal
 from config.sources import read_sources
@@ -41,36 +51,51 @@ class Wish:
     as_json: bool
 
 
+EXAMPLES = examples(
+    "holdfast put events event.json",
+    'echo \'{"event_type": "test"}\' | holdfast put events',
+    "holdfast put elog shift-notes.md --attach plot.png --label run=12",
+    "holdfast put telemetry --ndjson < readings.ndjson",
+)
+
+
 def put(
     context: typer.Context,
     backend: Annotated[str, typer.Argument(help="Its name in the settings.", metavar="BACKEND")],
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE|-]",
+            metavar="FILE|-",
             help="JSON: a payload, or an envelope (an object with `payload`). `-` or nothing:"
             " standard input. .ndjson, .jsonl: one entry per line. .md, .txt: an eLog post.",
         ),
     ] = None,
+    *,
     kind: Annotated[
-        str | None, typer.Option(help="Kind of entry; default: the backend's main kind.")
+        str | None,
+        typer.Option(metavar="KIND", help="Kind of entry; default: the backend's main kind."),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(help="What makes it the same entry when handed in again; default: a new one."),
+        typer.Option(
+            metavar="KEY",
+            help="What makes it the same entry when handed in again; default: a new one.",
+        ),
     ] = None,
     stream: Annotated[
-        str | None, typer.Option(help="Entries of one stream are delivered in order.")
+        str | None,
+        typer.Option(metavar="NAME", help="Entries of one stream are delivered in order."),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, to find it by; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by; may be repeated.")
     ] = None,
     attach: Annotated[
-        list[Path] | None, typer.Option(help="A file that goes with it; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A file that goes with it; may be repeated."),
     ] = None,
     ndjson: Annotated[bool, typer.Option("--ndjson", help="One entry per line of input.")] = False,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that the agent may be silent.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long the agent may be silent.")
     ] = TIMEOUT_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> Callable[[], int]:
@@ -80,13 +105,6 @@ def put(
     does not answer in time, the entry is written to the spool instead, where the agent finds
     it later: `spooled PATH`. Both are exit 0: the entry will be delivered, however long that
     takes. What the backend could never take is refused here (exit 65), with the field.
-
-    \b
-    Examples:
-      holdfast put events event.json
-      echo '{"event_type": "test"}' | holdfast put events
-      holdfast put elog shift-notes.md --attach plot.png --label run=12
-      holdfast put telemetry --ndjson < readings.ndjson
     """
     said = Said(backend, kind, key, stream, labels_of(label or []))
     many = ndjson or _suffix(source) in MANY
@@ -99,7 +117,7 @@ def put(
 def _put(wish: Wish, config: Path | None, now: datetime) -> int:
     found = read_sources(config)
     said = replace(wish.said, backend_kind=kind_of(found, wish.said.backend))
-    door = door_of(found, places_of(found), said.backend, wish.timeout)
+    door = Door(places_of(found), said.backend, backends_of(found), wish.timeout)
     if wish.many:
         with opened(wish.source) as source:
             return put_many(Pile(said, door, now, mint(now)), source, as_json=wish.as_json)
@@ -114,6 +132,8 @@ def _put_one(wish: Wish, said: Said, door: Door, now: datetime) -> int:
     try:
         value = _value(raw, wish.source, said)
         envelope = enveloped(value, said, files=files, now=now, key=name)
+    except Contradiction as contradiction:
+        raise usage(contradiction.detail) from contradiction
     except Refusal as refusal:
         return _tell(Answered(refusal.status, refusal.problem()), None, as_json=wish.as_json)
     outcome = _hand_in(door, encoded(envelope), files, name)

@@ -1,5 +1,6 @@
 """Words for people: times, states, whose trouble it is. Pure; standard library only."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -30,7 +31,7 @@ COLOURS = {
 }
 
 
-def state_of(entry: dict[str, object]) -> str:
+def state_of(entry: Mapping[str, object]) -> str:
     """The state of an entry as people are told it."""
     word = STATES.get(str(entry["state"]), str(entry["state"]))
     return f"{word}, in doubt" if entry.get("in_doubt") else word
@@ -67,10 +68,15 @@ def moment(text: str | None) -> datetime | None:
     return when if when is None or when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def ago(text: str | None, now: datetime) -> str:
+def since(text: str | None, now: datetime) -> str:
     """How long since `text`; "-" when never."""
     when = moment(text)
-    return f"{span((now - when).total_seconds())} ago" if when else "-"
+    return span((now - when).total_seconds()) if when else "-"
+
+
+def ago(text: str | None, now: datetime) -> str:
+    """How long ago, such as `5 min ago`; "-" when never."""
+    return f"{since(text, now)} ago" if moment(text) else "-"
 
 
 def ahead(text: str | None, now: datetime) -> str:
@@ -97,5 +103,10 @@ def iso(when: datetime) -> str:
 
 
 def count(number: int, one: str, many: str) -> str:
-    """"1 file", "3 files"."""
+    """The number with the word that fits it: 1 file, 3 files."""
     return f"{number} {one if number == 1 else many}"
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help. The backspace tells typer to leave the lines as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])

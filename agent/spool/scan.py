@@ -109,6 +109,7 @@ class Spool:
         self._woken = asyncio.Event()
         self._passing = asyncio.Lock()
         self._begun = False
+        self.beat = monotonic()
         self._stopping = False
 
     def note(self, happening: Happening, path: str) -> None:
@@ -171,6 +172,7 @@ class Spool:
         Returns the monotonic time at which something may become ready; inf when nothing.
         """
         async with self._passing:
+            self.beat = self._monotonic()
             self._woken.clear()
             before = self._readiness.notes
             with ExitStack() as opened:

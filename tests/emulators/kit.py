@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import collections
 import json
+import logging
 import random
 import signal
 import socket
@@ -25,6 +26,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Being unplugged is what they are for; uvicorn would complain about every request that it cuts.
+logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
 
 BAD_GATEWAY = b"<html><head><title>Bad Gateway</title></head><body>nginx</body></html>"
 CAPTIVE_PORTAL = b"<!doctype html><html><body>Please log in to the guest network</body></html>"
@@ -168,7 +172,14 @@ async def read_all(receive: Receive) -> bytes:
 
 
 def replay(body: bytes) -> Receive:
+    """Hand the body over once; whoever asks again waits, as for a peer that stays connected."""
+    given = False
+
     async def receive() -> Message:
+        nonlocal given
+        if given:
+            await asyncio.Event().wait()
+        given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive

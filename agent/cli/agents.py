@@ -1,0 +1,71 @@
+"""Asking the running agent on behalf of a command. Raises Ending where that is not possible."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from agent.cli.endings import OK_ANSWERS, daemon_needed, ending_of, sockets
+from agent.client import Places, Unanswered, ask, ask_first, places_of
+from config.sources import read_sources
+
+PAGE = 500
+
+
+class Agent:
+    """The agent of these settings: looking on either socket, acting on the admin socket."""
+
+    def __init__(self, config: Path | None) -> None:
+        found = read_sources(config)
+        self._file = found.file
+        self._places: Places = places_of(found)
+
+    def look(self, path: str) -> tuple[int, Any]:
+        """GET. Raises Ending (69) when there is no agent."""
+        try:
+            return ask_first(sockets(self._places), "GET", path)
+        except Unanswered as failure:
+            raise daemon_needed(failure, self._file) from failure
+
+    def read(self, path: str) -> Any:
+        """GET of what must be there. Raises Ending."""
+        status, body = self.look(path)
+        if status not in OK_ANSWERS:
+            raise ending_of(status, body)
+        return body
+
+    def act(self, path: str) -> tuple[int, Any]:
+        """POST, as an operator. Raises Ending (69) when there is no agent, or we may not."""
+        try:
+            return ask(self._places.admin_socket, "POST", path)
+        except Unanswered as failure:
+            raise daemon_needed(failure, self._file) from failure
+
+    def entry(self, id_: str) -> tuple[int, Any]:
+        """One entry whole."""
+        return self.look(f"/v1/entries/{quote(id_, safe='')}")
+
+    def move(self, id_: str, verb: str) -> tuple[int, Any]:
+        """An operator's verb on one entry."""
+        return self.act(f"/v1/entries/{quote(id_, safe='')}/{verb}")
+
+    def status(self) -> dict[str, Any]:
+        """The agent's status."""
+        found: dict[str, Any] = self.read("/v1/status")
+        return found
+
+    def pages(
+        self, filters: Sequence[tuple[str, str]], limit: int, after: int | None = 0
+    ) -> Iterator[Mapping[str, Any]]:
+        """Pages of entries until `limit` of them (0: all): {"entries", "next"}."""
+        left = limit or None
+        while after is not None:
+            size = PAGE if left is None else min(PAGE, left)
+            query = [*filters, ("limit", str(size)), ("after", str(after))]
+            page = self.read(f"/v1/entries?{urlencode(query)}")
+            yield page
+            after = page["next"]
+            if left is not None:
+                left -= len(page["entries"])
+                if left <= 0:
+                    return

@@ -1,0 +1,118 @@
+"""What `holdfast` understands, and how what happens becomes an exit code.
+
+typer parses and explains; each command gives back what is to be done, and `run` does it
+here, so that no library decides about exit codes: 0 ok, 64 usage, 65 refused, 66 no input,
+69 the agent is needed, 75 not now, 78 settings (and those of `status`).
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli import check, daemon, listing, moves, put, showing, status
+from agent.cli.endings import CONFIGURATION, INTERRUPTED, OK, USAGE, Ending
+from agent.cli.printing import note
+from config.sources import SettingsError
+
+PROGRAM = "holdfast"
+
+app = typer.Typer(
+    name=PROGRAM,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: the same on a terminal and in a pipe, and 0.1 s faster
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(given: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if given:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked
+
+        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The settings. Default: $HOLDFAST_CONFIG, else /etc/holdfast/holdfast.toml.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Offline-first delivery: hand entries in, they arrive.
+
+    Entries (eLog posts, lab events, telemetry, accounting records) are kept on this host and
+    delivered to their backend whenever it can be reached.
+
+    Exit codes: 0 ok, 64 wrong usage, 65 refused input, 66 no input, 69 the agent is needed,
+    75 not now, 78 wrong settings. `status` has its own.
+    """
+    del version
+    context.obj = config
+
+
+app.command("run", epilog=daemon.EXAMPLES)(daemon.run_agent)
+app.command("put", epilog=put.EXAMPLES)(put.put)
+app.command("status", epilog=status.EXAMPLES)(status.status)
+app.command("list", epilog=listing.EXAMPLES)(listing.list_entries)
+app.command("show", epilog=showing.EXAMPLES)(showing.show)
+app.command("retry", epilog=moves.RETRY_EXAMPLES)(moves.retry)
+app.command("discard", epilog=moves.DISCARD_EXAMPLES)(moves.discard)
+app.command("check", epilog=check.EXAMPLES)(check.check)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Understand `arguments`, do it, and tell how it ended."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a locale must not break an output
+    try:
+        act = _understood(arguments)
+        code = act()
+        sys.stdout.flush()
+    except Ending as ending:
+        return _end(ending.code, ending.lines)
+    except SettingsError as error:
+        return _end(CONFIGURATION, error.problems)
+    except BrokenPipeError:
+        # Who read our output has seen enough. Python would complain again at its own exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    return code
+
+
+def _understood(arguments: Sequence[str]) -> Callable[[], int]:
+    """What the arguments ask for. Raises Ending (64); help and version are printed at once."""
+    command = typer.main.get_command(app)
+    try:
+        wanted: Any = command.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    except typer.TyperException as exc:
+        raise _misunderstood(exc) from exc
+    return wanted if callable(wanted) else lambda: int(wanted or OK)
+
+
+def _misunderstood(exc: typer.TyperException) -> Ending:
+    context = getattr(exc, "ctx", None)
+    path = context.command_path if context else PROGRAM
+    return Ending(USAGE, exc.format_message(), f"`{path} --help` explains it.")
+
+
+def _end(code: int, lines: Sequence[str]) -> int:
+    sys.stdout.flush()
+    for line in lines:
+        note(line)
+    return code

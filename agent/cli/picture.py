@@ -1,0 +1,137 @@
+"""A status as people read it. Pure: values in, tables and lines out."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agent.cli.printing import Grid, Painted, Section
+from agent.cli.words import COLOURS, STATES, ago, ahead, clock, count, since, span
+from agent.severity import ATTENTION, FINE, NOT_RUNNING, STUCK
+
+NEVER = "-"
+VERDICTS = {
+    FINE: ("fine", "green"),
+    ATTENTION: ("needs attention", "yellow"),
+    STUCK: ("stuck", "red"),
+    NOT_RUNNING: ("no agent is running", "red"),
+}
+COLUMNS = (
+    "backend",
+    "state",
+    "waiting",
+    "in doubt",
+    STATES["dead"],
+    "oldest",
+    "delivered",
+    "last success",
+    "next",
+    "why",
+)
+NUMBERS = frozenset({"waiting", "in doubt", STATES["dead"], "oldest", "delivered"})
+
+
+def sections_of(status: Mapping[str, Any], *, now: datetime) -> list[Section]:
+    """Everything: the agent, its backends, what waits how long, the spool."""
+    backends: Mapping[str, Mapping[str, Any]] = status["backends"]
+    sections: list[Section] = [_agent(status["agent"], now)]
+    if backends:
+        sections += ["", Grid(COLUMNS, [_row(n, one, now) for n, one in backends.items()], NUMBERS)]
+    else:
+        sections.append("no backends are configured, and nothing waits")
+    sections += _rests(backends, now)
+    sections += _held(backends)
+    sections += _ages(backends)
+    return [*sections, "", _spool(status["spool"])]
+
+
+def one_line_of(status: Mapping[str, Any], code: int) -> Section:
+    """The whole status in one line; `code` is its exit code."""
+    totals = status["totals"]
+    word, style = VERDICTS[code]
+    parts = [
+        f"{_waiting(totals)} waiting",
+        *([f"{totals['dead']} {STATES['dead']}"] if totals["dead"] else []),
+        *([f"{totals['in_doubt']} in doubt"] if totals["in_doubt"] else []),
+        *(f"{name} {one['state']}" for name, one in status["backends"].items()),
+        *(f"spool {number} {what}" for what, number in status["spool"].items() if number),
+    ]
+    return Painted(f"{word}: {', '.join(parts)}", style)
+
+
+def _agent(agent: Mapping[str, Any], now: datetime) -> Section:
+    if not agent["running"]:
+        return Painted(f"no agent is running (version {agent['version']}); from its files:", "red")
+    begun = clock(agent["since"], now)
+    return f"agent {agent['version']}, pid {agent['pid']}, running since {begun}"
+
+
+def _row(name: str, one: Mapping[str, Any], now: datetime) -> list[str | Painted]:
+    oldest = one["oldest_age_seconds"]
+    return [
+        name,
+        Painted(one["state"], COLOURS.get(one["state"], "")),
+        str(_waiting(one)),
+        str(one["in_doubt"]),
+        Painted(str(one["dead"]), "red" if one["dead"] else ""),
+        NEVER if oldest is None else span(oldest),
+        str(one["delivered_total"]),
+        ago(one["last_success_at"], now),
+        ahead(one["next_attempt_at"], now),
+        _why(one),
+    ]
+
+
+def _waiting(counts: Mapping[str, Any]) -> int:
+    return int(counts["pending"]) + int(counts["leased"]) + int(counts["held"])
+
+
+def _why(one: Mapping[str, Any]) -> str:
+    if one["reason"]:
+        return str(one["reason"])
+    if one["eta_seconds"]:
+        return f"{one['rate_per_minute']:g} per minute, done in {span(one['eta_seconds'])}"
+    return ""
+
+
+def _rests(backends: Mapping[str, Mapping[str, Any]], now: datetime) -> list[Section]:
+    """The parts of a backend that wait by themselves, such as one experiment."""
+    lines: list[Section] = [
+        Painted(
+            f"{name} / {one['scope']}: {one['state']} for {since(one['since'], now)},"
+            f" next try {ahead(one['next_attempt_at'], now)}: {one['reason']}",
+            COLOURS.get(one["state"], ""),
+        )
+        for name, backend in backends.items()
+        for one in backend["scopes"]
+    ]
+    return ["", *lines] if lines else []
+
+
+def _held(backends: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+    return [
+        f"{name}: {count(one['held'], 'entry waits', 'entries wait')} for an operator"
+        for name, one in backends.items()
+        if one["held"]
+    ]
+
+
+def _ages(backends: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+    """How long what waits has been waiting, per backend."""
+    waiting = {name: one["ages"] for name, one in backends.items() if any(one["ages"].values())}
+    if not waiting:
+        return []
+    bounds = list(next(iter(waiting.values())))
+    columns = ["waiting for up to", *bounds]
+    rows = [[name, *(str(ages[bound]) for bound in bounds)] for name, ages in waiting.items()]
+    return ["", Grid(columns, rows, frozenset(bounds))]
+
+
+def _spool(spool: Mapping[str, int]) -> Section:
+    line = (
+        f"spool: {count(spool['waiting'], 'file waits', 'files wait')},"
+        f" {spool['blocked']} blocked, {spool['rejected']} moved aside"
+    )
+    if not (spool["blocked"] or spool["rejected"]):
+        return line
+    hint = " (why: the agent's log, and NAME.reason.json in .rejected below the spool)"
+    return Painted(line + hint, "yellow")

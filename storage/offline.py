@@ -1,0 +1,102 @@
+"""What the outbox holds while no agent runs: read only, by whoever may read the files.
+
+Promises: changes no byte; reads only while it holds off a start (a shared instance lock), so
+that what it sees is one moment. See facts, section 5, for why both ways of opening are needed.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from storage.census import Census, census, rates
+from storage.engine import reading_engine
+from storage.entry import Rest
+from storage.lock import InstanceLock
+from storage.rests import read_rests
+from storage.schema import SCHEMA_REVISION
+from storage.upgrade import SchemaError
+
+DATABASE = "outbox.db"
+LOCK = "agent.lock"
+
+
+class AgentLives(Exception):
+    """An agent holds the lock: it has to be asked."""
+
+
+class Unreadable(Exception):
+    """The files are there, and this user may not read them. `path` is the first of them."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """The outbox at rest. `never_used`: there is none yet."""
+
+    counts: Mapping[str, Census]
+    rests: list[Rest]
+    rates: Mapping[str, float]
+    never_used: bool = False
+
+
+def read_still(state_dir: Path, urls: Mapping[str, str], *, now: int) -> Still:
+    """Counts, rests and rates. Raises AgentLives, Unreadable, SchemaError."""
+    try:
+        if not (state_dir / DATABASE).exists():
+            return Still({}, [], {}, never_used=True)
+    except PermissionError as exc:
+        raise Unreadable(state_dir, str(exc.strerror)) from exc
+    with _held_off(state_dir / LOCK):
+        return _read(state_dir / DATABASE, urls, now)
+
+
+@contextmanager
+def _held_off(path: Path) -> Iterator[None]:
+    """Nobody starts as long as this lasts."""
+    try:
+        path.open("rb").close()
+    except OSError as exc:
+        raise Unreadable(path, exc.strerror or "cannot be opened") from exc
+    lock = InstanceLock(path)
+    if not lock.share():
+        raise AgentLives(f"an agent runs on {path.parent}")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read(path: Path, urls: Mapping[str, str], now: int) -> Still:
+    engine = reading_engine(path, daemon_is_down=True)
+    try:
+        path.open("rb").close()
+        with engine.begin() as connection:
+            _check_revision(connection, path)
+            return Still(
+                census(connection, now=now),
+                read_rests(connection, urls),
+                rates(connection, now=now),
+            )
+    except OSError as exc:
+        raise Unreadable(path, exc.strerror or "cannot be opened") from exc
+    except DBAPIError as exc:
+        raise Unreadable(path, str(exc.orig)) from exc
+    finally:
+        engine.dispose()
+
+
+def _check_revision(connection: Connection, path: Path) -> None:
+    known = "SELECT version_num FROM alembic_version"
+    present = connection.execute(text(known)).scalar()
+    if present != SCHEMA_REVISION:
+        raise SchemaError(
+            f"{path} has schema revision {present}, this program reads {SCHEMA_REVISION}: "
+            "start the agent, which upgrades it, or use the version that wrote it"
+        )

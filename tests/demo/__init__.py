@@ -1,0 +1,1 @@
+"""`make demo`: the main job in about a minute, against emulated backends."""
