@@ -161,6 +161,7 @@ class Daemon:
         duties: Duties,
     ) -> None:
         loops = [asyncio.create_task(one.run(), name=f"lane:{n}") for n, one in lanes.items()]
+        await spool.prepare()
         watch.start(spool)
         spooling = asyncio.create_task(spool.drain(), name="spool")
         schedule = Schedule(duties.table(), clock=self._clock, on_step=duties.clamp)

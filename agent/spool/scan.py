@@ -143,6 +143,10 @@ class Spool:
         """(path below the spool, what a person has to do) of everything blocked."""
         return [(files.readable(path), why) for path, why in sorted(self._blocked.items())]
 
+    async def prepare(self) -> None:
+        """Make the folders, so that producers find them as soon as the agent is ready."""
+        await self._threads(listing.prepare, self._root, self._backends)
+
     async def drain(self, *, every: float = SCAN_SECONDS) -> None:
         """Scan until `stop`: at start, when woken, when a file is due, and `every` so often."""
         while not self._stopping:
