@@ -41,6 +41,9 @@ log = structlog.get_logger()
 LOOKUP_THREADS = 64  # a network that is unplugged is when name servers hang (facts 8)
 
 
+SPOOL_MODE = 0o2770  # what producers leave belongs to the agent's group
+
+
 class Daemon:
     """One agent. `run` returns when a signal, or `stop`, ends it."""
 
@@ -121,6 +124,14 @@ class Daemon:
         )
         return spool, watch
 
+    def _make_spool_root(self) -> None:
+        """setgid and of the producers' group, so that folders made below are, too."""
+        agent = self._settings.agent
+        if not agent.spool_dir.exists():
+            agent.spool_dir.mkdir(parents=True)
+            sockets.give_to_group(agent.spool_dir, agent.socket_group)
+            agent.spool_dir.chmod(SPOOL_MODE)
+
     def _make_listener(
         self, outbox: Outbox, intake: Intake, lanes: Mapping[str, Lane], observer: Observer
     ) -> Listener:
@@ -161,6 +172,7 @@ class Daemon:
         duties: Duties,
     ) -> None:
         loops = [asyncio.create_task(one.run(), name=f"lane:{n}") for n, one in lanes.items()]
+        self._make_spool_root()
         await spool.prepare()
         watch.start(spool)
         spooling = asyncio.create_task(spool.drain(), name="spool")

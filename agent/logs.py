@@ -36,5 +36,5 @@ def configure(log_format: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for noisy in ("httpx", "httpcore", "uvicorn", "watchdog"):
+    for noisy in ("alembic", "httpx", "httpcore", "uvicorn", "watchdog"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

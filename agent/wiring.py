@@ -5,6 +5,7 @@ Raises SettingsError naming the full key of everything that an adapter finds wro
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -85,14 +86,13 @@ def _site(name: str, backend: BackendSettings, folder: Path, clock: Clock) -> Si
     if missing:
         said = f"is required by method = {auth.method!r}"
         raise SettingsError([f"{key}.auth.{one}: {said}" for one in missing])
-    wrong: list[str] = []
+    options = _judged(kind.options, backend.options, key)
+    _check_username(auth, options, key)
     if backend.window is not None:
         try:
             window(backend.window)
         except ValueError as exc:
-            wrong.append(f"{key}.window: {exc}")
-    if wrong:
-        raise SettingsError(wrong)
+            raise SettingsError([f"{key}.window: {exc}"]) from exc
     return Site(
         name=name,
         url=backend.url.rstrip("/"),
@@ -101,10 +101,18 @@ def _site(name: str, backend: BackendSettings, folder: Path, clock: Clock) -> Si
         concurrency=backend.concurrency or kind.concurrency,
         auth=auth,
         tls=_judged(TlsOptions, backend.tls, f"{key}.tls"),
-        options=_judged(kind.options, backend.options, key),
+        options=options,
         read_secret=partial(read_secret, folder=folder),
         now=clock.now,
     )
+
+
+def _check_username(auth: AuthOptions, options: BaseModel, key: str) -> None:
+    """`{instrument}` in a user name needs an instrument."""
+    values = options.model_dump()
+    for name in re.findall(r"{(\w+)}", auth.username or ""):
+        if values.get(name) is None:
+            raise SettingsError([f"{key}.{name}: is required by {key}.auth.username"])
 
 
 def _judged(model: type[M], values: Mapping[str, Any], prefix: str) -> M:

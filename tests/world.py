@@ -142,9 +142,10 @@ class World:
         media_type: str = "application/json",
         *,
         admin: bool = False,
+        timeout: float = 10.0,
     ) -> tuple[int, Any]:
         """One request over a Unix socket: status and parsed body."""
-        connection = UnixConnection(self.home / ("admin.sock" if admin else "agent.sock"))
+        connection = UnixConnection(self.home / ("admin.sock" if admin else "agent.sock"), timeout)
         try:
             headers = {"Content-Type": media_type} if body is not None else {}
             connection.request(method, path, body, headers)

@@ -15,6 +15,7 @@ import typer
 
 from agent.cli import check, daemon, listing, moves, put, showing, status
 from agent.cli.endings import CONFIGURATION, INTERRUPTED, OK, USAGE, Ending
+from agent.cli.plain import PlainCommand, PlainGroup
 from agent.cli.printing import note
 from config.sources import SettingsError
 
@@ -22,6 +23,7 @@ PROGRAM = "holdfast"
 
 app = typer.Typer(
     name=PROGRAM,
+    cls=PlainGroup,
     add_completion=False,
     rich_markup_mode=None,  # plain help: the same on a terminal and in a pipe, and 0.1 s faster
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,7 +43,7 @@ def options(
     context: typer.Context,
     *,
     config: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
             help="The settings. Default: $HOLDFAST_CONFIG, else /etc/holdfast/holdfast.toml.",
@@ -60,17 +62,21 @@ def options(
     75 not now, 78 wrong settings. `status` has its own.
     """
     del version
-    context.obj = config
+    context.obj = Path(config) if config is not None else None
 
 
-app.command("run", epilog=daemon.EXAMPLES)(daemon.run_agent)
-app.command("put", epilog=put.EXAMPLES)(put.put)
-app.command("status", epilog=status.EXAMPLES)(status.status)
-app.command("list", epilog=listing.EXAMPLES)(listing.list_entries)
-app.command("show", epilog=showing.EXAMPLES)(showing.show)
-app.command("retry", epilog=moves.RETRY_EXAMPLES)(moves.retry)
-app.command("discard", epilog=moves.DISCARD_EXAMPLES)(moves.discard)
-app.command("check", epilog=check.EXAMPLES)(check.check)
+COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
+    ("run", daemon.run_agent, daemon.EXAMPLES),
+    ("put", put.put, put.EXAMPLES),
+    ("status", status.status, status.EXAMPLES),
+    ("list", listing.list_entries, listing.EXAMPLES),
+    ("show", showing.show, showing.EXAMPLES),
+    ("retry", moves.retry, moves.RETRY_EXAMPLES),
+    ("discard", moves.discard, moves.DISCARD_EXAMPLES),
+    ("check", check.check, check.EXAMPLES),
+)
+for _name, _command, _examples in COMMANDS:
+    app.command(_name, cls=PlainCommand, epilog=_examples)(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

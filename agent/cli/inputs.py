@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,6 +64,31 @@ def labels_of(given: Sequence[str]) -> dict[str, str]:
             raise usage(f"--label {text!r}: write it as NAME=VALUE")
         labels[name] = value
     return labels
+
+
+def seconds(text: str, option: str) -> float:
+    """A positive duration. Raises Ending (64)."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < inf:
+        raise usage(f"{option} {text!r}: must be a number of seconds above 0")
+    return value
+
+
+def whole_number(text: str, option: str) -> int:
+    """A number of things, 0 or more. Raises Ending (64)."""
+    if not (text.isascii() and text.isdecimal()):
+        raise usage(f"{option} {text!r}: must be a whole number")
+    return int(text)
+
+
+def one_of(text: str, choices: Sequence[str], option: str) -> str:
+    """One of the words that the option takes. Raises Ending (64)."""
+    if text not in choices:
+        raise usage(f"{option} {text!r}: must be one of {', '.join(choices)}")
+    return text
 
 
 def uploads(files: Sequence[Path]) -> tuple[Upload, ...]:

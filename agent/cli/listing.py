@@ -2,30 +2,22 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from agent.cli.agents import Agent
 from agent.cli.endings import OK
-from agent.cli.inputs import labels_of
+from agent.cli.inputs import labels_of, one_of, whole_number
 from agent.cli.printing import Grid, Painted, note, print_json, print_sections
 from agent.cli.words import examples, since, state_of
 
 COLUMNS = ("id", "backend", "kind", "state", "age", "attempts", "last error")
-LIMIT = 100
+LIMIT = "100"
 
 
-class Which(StrEnum):
-    """States to choose from."""
-
-    pending = "pending"
-    leased = "leased"
-    held = "held"
-    dead = "dead"
-    all = "all"
-
+ALL = "all"
+STATES = ("pending", "leased", "held", "dead", ALL)
 
 EXAMPLES = examples(
     "holdfast list --backend elog",
@@ -41,18 +33,17 @@ def list_entries(
         str | None, typer.Option(metavar="NAME", help="Only of this backend.")
     ] = None,
     state: Annotated[
-        Which,
+        str,
         typer.Option(
-            help="pending: waiting; leased: being sent; held: for an operator; dead: failed, kept."
+            metavar="|".join(STATES),
+            help="pending: waiting; leased: being sent; held: for an operator; dead: failed, kept.",
         ),
-    ] = Which.all,
+    ] = ALL,
     label: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Only with this label; may be repeated."),
     ] = None,
-    limit: Annotated[
-        int, typer.Option(min=0, metavar="N", help="At most so many; 0: all.")
-    ] = LIMIT,
+    limit: Annotated[str, typer.Option(metavar="N", help="At most so many; 0: all.")] = LIMIT,
     ids: Annotated[bool, typer.Option("--ids", help="Only ids, one per line.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> Callable[[], int]:
@@ -65,10 +56,11 @@ def list_entries(
     filters = [("label", f"{name}={value}") for name, value in labels_of(label or []).items()]
     if backend is not None:
         filters.append(("backend", backend))
-    if state is not Which.all:
-        filters.append(("state", state.value))
+    if one_of(state, STATES, "--state") != ALL:
+        filters.append(("state", state))
+    most = whole_number(limit, "--limit")
     act = _print_ids if ids else _print_json if as_json else _print_table
-    return lambda: act(Agent(context.obj), filters, limit)
+    return lambda: act(Agent(context.obj), filters, most)
 
 
 def _print_ids(agent: Agent, filters: list[tuple[str, str]], limit: int) -> int:

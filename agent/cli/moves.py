@@ -8,7 +8,6 @@ being sent are never discarded: the agent refuses that.
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,11 +25,12 @@ from agent.cli.endings import (
     temporary,
     usage,
 )
-from agent.cli.inputs import STANDARD_INPUT, words_on_standard_input
+from agent.cli.inputs import STANDARD_INPUT, one_of, words_on_standard_input
 from agent.cli.printing import note, print_json, print_outcome
 from agent.cli.words import STATES, count, examples
 
 EVERYTHING = "ALL"  # in capitals: not typed by accident
+DISCARDABLE = ("dead", "pending", "held")  # never what is being sent
 DONE = {"retry": "retried", "discard": "discarded"}
 
 Ids = Annotated[
@@ -39,14 +39,6 @@ Ids = Annotated[
 ]
 Backend = Annotated[str | None, typer.Option(metavar="NAME", help="All of this backend.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
-
-
-class Discardable(StrEnum):
-    """States whose entries can be discarded together."""
-
-    dead = "dead"
-    pending = "pending"
-    held = "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +117,11 @@ def discard(
     *,
     backend: Backend = None,
     state: Annotated[
-        Discardable, typer.Option(help="With --backend or ALL: entries in this state.")
-    ] = Discardable.dead,
+        str,
+        typer.Option(
+            metavar="|".join(DISCARDABLE), help="With --backend or ALL: entries in this state."
+        ),
+    ] = "dead",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> Callable[[], int]:
@@ -139,6 +134,7 @@ def discard(
     ALL need --yes. Who discarded what is written down; `holdfast show ID` tells it.
     """
     chosen = _chosen(ids, backend)
+    one_of(state, DISCARDABLE, "--state")
     if (chosen.backend or chosen.everything) and not yes and not sys.stdin.isatty():
         raise usage("nobody can be asked here: say --yes to discard many entries")
     return partial(_discard, context.obj, chosen, state, yes=yes, as_json=as_json)
@@ -195,14 +191,12 @@ def _retry_backends(agent: Agent, names: Sequence[str], *, as_json: bool) -> int
     return OK
 
 
-def _discard(
-    config: Path | None, chosen: Chosen, state: Discardable, *, yes: bool, as_json: bool
-) -> int:
+def _discard(config: Path | None, chosen: Chosen, state: str, *, yes: bool, as_json: bool) -> int:
     agent = Agent(config)
     ids = _ids(chosen) or _found(agent, chosen, state)
     outcomes = Outcomes("discard", as_json)
     if not ids:
-        note(f"there is nothing that is {STATES[state.value]}")
+        note(f"there is nothing that is {STATES[state]}")
     elif yes or chosen.standard_input or _agreed(ids):
         for id_ in ids:
             outcomes.add(id_, *agent.move(id_, "discard"))
@@ -215,8 +209,8 @@ def _ids(chosen: Chosen) -> list[str]:
     return words_on_standard_input() if chosen.standard_input else list(chosen.ids)
 
 
-def _found(agent: Agent, chosen: Chosen, state: Discardable) -> list[str]:
-    filters = [("state", state.value)]
+def _found(agent: Agent, chosen: Chosen, state: str) -> list[str]:
+    filters = [("state", state)]
     if chosen.backend:
         filters.append(("backend", chosen.backend))
     return [one["id"] for page in agent.pages(filters, 0) for one in page["entries"]]

@@ -24,8 +24,7 @@ COLUMNS = (
     "oldest",
     "delivered",
     "last success",
-    "next",
-    "why",
+    "next try",
 )
 NUMBERS = frozenset({"waiting", "in doubt", STATES["dead"], "oldest", "delivered"})
 
@@ -35,9 +34,12 @@ def sections_of(status: Mapping[str, Any], *, now: datetime) -> list[Section]:
     backends: Mapping[str, Mapping[str, Any]] = status["backends"]
     sections: list[Section] = [_agent(status["agent"], now)]
     if backends:
-        sections += ["", Grid(COLUMNS, [_row(n, one, now) for n, one in backends.items()], NUMBERS)]
+        running = status["agent"]["running"]
+        rows = [_row(name, one, now, running=running) for name, one in backends.items()]
+        sections += ["", Grid(COLUMNS, rows, NUMBERS)]
     else:
         sections.append("no backends are configured, and nothing waits")
+    sections += _reasons(backends, now)
     sections += _rests(backends, now)
     sections += _held(backends)
     sections += _ages(backends)
@@ -65,7 +67,7 @@ def _agent(agent: Mapping[str, Any], now: datetime) -> Section:
     return f"agent {agent['version']}, pid {agent['pid']}, running since {begun}"
 
 
-def _row(name: str, one: Mapping[str, Any], now: datetime) -> list[str | Painted]:
+def _row(name: str, one: Mapping[str, Any], now: datetime, *, running: bool) -> list[str | Painted]:
     oldest = one["oldest_age_seconds"]
     return [
         name,
@@ -76,8 +78,7 @@ def _row(name: str, one: Mapping[str, Any], now: datetime) -> list[str | Painted
         NEVER if oldest is None else span(oldest),
         str(one["delivered_total"]),
         ago(one["last_success_at"], now),
-        ahead(one["next_attempt_at"], now),
-        _why(one),
+        ahead(one["next_attempt_at"], now) if running else NEVER,
     ]
 
 
@@ -85,12 +86,18 @@ def _waiting(counts: Mapping[str, Any]) -> int:
     return int(counts["pending"]) + int(counts["leased"]) + int(counts["held"])
 
 
-def _why(one: Mapping[str, Any]) -> str:
-    if one["reason"]:
-        return str(one["reason"])
-    if one["eta_seconds"]:
-        return f"{one['rate_per_minute']:g} per minute, done in {span(one['eta_seconds'])}"
-    return ""
+def _reasons(backends: Mapping[str, Mapping[str, Any]], now: datetime) -> list[Section]:
+    """Why a backend does not flow, or when it will have caught up. Below the table, uncut."""
+    lines: list[Section] = []
+    for name, one in backends.items():
+        if one["reason"]:
+            long = f" for {since(one['since'], now)}" if one.get("since") else ""
+            line = f"{name}: {one['state']}{long}: {one['reason']}"
+            lines.append(Painted(line, COLOURS.get(one["state"], "")))
+        elif one["eta_seconds"]:
+            rate = f"{one['rate_per_minute']:g} per minute"
+            lines.append(f"{name}: {rate}, all delivered in {span(one['eta_seconds'])}")
+    return ["", *lines] if lines else []
 
 
 def _rests(backends: Mapping[str, Mapping[str, Any]], now: datetime) -> list[Section]:

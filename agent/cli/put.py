@@ -25,7 +25,7 @@ from agent.cli.composing import (
 )
 from agent.cli.endings import NO_INPUT, OK, REFUSED, Ending, usage
 from agent.cli.handing import Answered, Door, Left, give_or_leave, tell_refusal
-from agent.cli.inputs import labels_of, opened, uploads, whole
+from agent.cli.inputs import labels_of, opened, seconds, uploads, whole
 from agent.cli.many import Pile, put_many
 from agent.cli.printing import note, print_json, print_outcome
 from agent.cli.raw import backends_of, kind_of
@@ -90,13 +90,13 @@ def put(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by; may be repeated.")
     ] = None,
     attach: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(metavar="FILE", help="A file that goes with it; may be repeated."),
     ] = None,
     ndjson: Annotated[bool, typer.Option("--ndjson", help="One entry per line of input.")] = False,
     timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How long the agent may be silent.")
-    ] = TIMEOUT_SECONDS,
+        str, typer.Option(metavar="SECONDS", help="How long the agent may be silent.")
+    ] = f"{TIMEOUT_SECONDS:g}",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> Callable[[], int]:
     """Hand an entry in.
@@ -110,7 +110,8 @@ def put(
     many = ndjson or _suffix(source) in MANY
     if many and (attach or key):
         raise usage("--attach and --key are for one entry, not for one per line")
-    wish = Wish(said, source, tuple(attach or ()), many, timeout, as_json)
+    paths = tuple(Path(one) for one in attach or ())
+    wish = Wish(said, source, paths, many, seconds(timeout, "--timeout"), as_json)
     return partial(_put, wish, context.obj, datetime.now(UTC))
 
 
