@@ -175,4 +175,17 @@ def _judge(inside: Inside, staged: dict[str, Attachment]) -> Taking:
         all_files=inside.all_files,
     )
     item = Item(None, b"", judge(terms.intake, draft))
-    return Taking(look, identity, iter(()), hint=inside.hint, items=[item], ended=True)
+    taking = Taking(look, identity, iter(()), hint=inside.hint, items=[item], ended=True)
+    taking.spare = _spare(inside, staged)
+    return taking
+
+
+def _spare(inside: Inside, staged: dict[str, Attachment]) -> tuple[str, ...]:
+    """Files that somebody left here and that the entry does not list: not ours to delete."""
+    return tuple(
+        part.name
+        for part in inside.look.parts
+        if part.name not in staged
+        and part.name not in formats.ENTRY_FILES
+        and not ignored(part.name)
+    )

@@ -45,6 +45,8 @@ def conclude(taking: Taking, terms: Terms) -> Fate:
     if not taking.ids:
         release(taking, terms)
         raise Unacceptable(*taking.flaws or [Flaw("there is no entry in it")], hint=taking.hint)
+    if taking.spare:
+        return _keep_folder(taking, terms)
     if not taking.copy:
         remove(look, terms)
         terms.checkpoint("spool.removed")
@@ -104,6 +106,16 @@ def _keep_bad_lines(taking: Taking, terms: Terms) -> None:
         at=terms.now(),
         identity=taking.identity,
     )
+
+
+def _keep_folder(taking: Taking, terms: Terms) -> Fate:
+    """The entry is accepted, but files lie beside it that it does not list: keep them all."""
+    names = ", ".join(files.readable(name) for name in taking.spare)
+    why = f"accepted as {taking.ids[0]}, but not listed as attachments and not sent: {names}"
+    hint = "Take what you need of it, then delete this folder. The entry itself was accepted."
+    look = taking.look
+    place = terms.aside.move(look.folder, look.name, [Flaw(why)], hint=hint, at=terms.now())
+    return Fate("rejected", f"{why}; moved to {place}", tuple(taking.ids))
 
 
 def unchanged(look: Look) -> bool:

@@ -61,7 +61,10 @@ class Item:
 
 @dataclass(slots=True)
 class Taking:
-    """A file being taken. `items` is the batch at hand, `supply` gives the rest."""
+    """A file being taken. `items` is the batch at hand, `supply` gives the rest.
+
+    `spare`: files beside a folder entry that are not in its list of attachments.
+    """
 
     look: Look
     identity: str
@@ -73,6 +76,7 @@ class Taking:
     ids: list[str] = field(default_factory=list)
     flaws: list[Flaw] = field(default_factory=list)
     copy: Copy | None = None
+    spare: tuple[str, ...] = ()
     batch_entries: int = BATCH_ENTRIES
 
     @property

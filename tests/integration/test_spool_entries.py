@@ -64,6 +64,20 @@ async def test_only_listed_files_are_attached_when_there_is_a_list(world: World)
     assert staged(world) == []
 
 
+async def test_files_that_the_list_leaves_out_are_kept_aside_and_the_entry_is_accepted(
+    world: World,
+) -> None:
+    await arrive(world, "elog/a.entry", entry__json=envelope("b.png"), b__png=b"B", raw__h5=b"A")
+
+    (entry,) = await world.entries()
+    aside = world.root / ".rejected/elog"
+    assert (aside / "a.entry" / "raw.h5").read_bytes() == b"A"
+    reason = json.loads((aside / "a.entry.reason.json").read_text())
+    assert entry["id"] in reason["errors"][0]["detail"]
+    assert "raw.h5" in reason["errors"][0]["detail"]
+    assert not (world.root / "elog/a.entry").exists()
+
+
 async def test_a_markdown_post_brings_its_plot(world: World) -> None:
     text = "---\nexperiment: xpptut15\ntitle: Beam found\n---\nSee the plot.\n"
     await arrive(world, "elog/post/a.entry", entry__md=text, plot__png=b"PNG")

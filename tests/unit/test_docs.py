@@ -34,7 +34,7 @@ def test_every_log_line_that_asks_for_action_is_explained(event: str) -> None:
 
 def test_every_explained_log_line_exists() -> None:
     told = re.findall(
-        r"^### `([a-z]+\.[a-z_]+)`", (ROOT / "docs" / "operations.md").read_text(), re.M
+        r"^### `([a-z]+\.[a-z_]+)`", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE
     )
 
     assert set(told) == loud_events()
