@@ -1,4 +1,8 @@
-"""Refusals: what a producer is told when an entry is not taken. Nothing was stored then."""
+"""Refusals: what a producer is told when an entry is not taken. Nothing was stored then.
+
+Promises: a refusal can always be told: it is short whatever was sent, and it is UTF-8 also
+when it quotes half of a surrogate pair.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +11,11 @@ from typing import Any
 
 RETRY_AFTER_SECONDS = 30  # a full disk is not emptied faster
 
+# A body of 64 MiB can hold a million faults, each with a name of megabytes.
+MAX_ERRORS = 50
+MAX_DETAIL = 500
+MAX_POINTER = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -14,6 +23,10 @@ class FieldError:
 
     pointer: str
     detail: str
+
+    def told(self) -> dict[str, str]:
+        """The fault as one item of a problem's `errors`."""
+        return {"pointer": _reachable(self.pointer), "detail": _told(self.detail)}
 
 
 class Refusal(Exception):  # named by what it is to the producer
@@ -32,16 +45,29 @@ class Refusal(Exception):  # named by what it is to the producer
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     def problem(self) -> dict[str, Any]:
-        """RFC 9457 problem details."""
+        """RFC 9457 problem details, the first faults only."""
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": self.title,
             "status": self.status,
-            "detail": self.detail,
+            "detail": _told(self.detail),
         }
         if self.errors:
-            body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
+            body["errors"] = [one.told() for one in self.errors[:MAX_ERRORS]]
         return body
+
+
+def _told(text: str) -> str:
+    if len(text) > MAX_DETAIL:
+        text = text[: MAX_DETAIL - 3] + "..."
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _reachable(pointer: str) -> str:
+    """`pointer`, or the nearest thing around it whose pointer is not too long to be told."""
+    if len(pointer) > MAX_POINTER:
+        pointer = pointer[:MAX_POINTER].rpartition("/")[0]
+    return pointer.encode("utf-8", "backslashreplace").decode()
 
 
 def malformed(detail: str) -> Refusal:
@@ -53,9 +79,8 @@ def unfit(errors: Sequence[FieldError]) -> Refusal:
     """It is JSON, but not what the backend takes (422)."""
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Refusal(
-        HTTPStatus.UNPROCESSABLE_ENTITY, f"{first.pointer or '/'}: {first.detail}{more}", errors
-    )
+    where = f"{_reachable(first.pointer)}: " if first.pointer else ""
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}{first.detail}{more}", errors)
 
 
 def too_large(what: str, limit: int, pointer: str = "") -> Refusal:

@@ -5,14 +5,17 @@ holds, and dies of deep nesting (facts 7). Here each is a clear refusal.
 """
 
 import json
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from agent.refusal import FieldError, Refusal, malformed, unfit
+from agent.refusal import MAX_ERRORS, FieldError, Refusal, malformed, unfit
 
 MAX_DEPTH = 100
 INT64 = range(-(2**63), 2**63)
 LONGEST_INT = 20  # characters of a 64-bit number, sign included
 BOM = b"\xef\xbb\xbf"
+INFINITIES = (float("inf"), float("-inf"))
 
 
 class _Overflow:
@@ -41,9 +44,8 @@ def parse(body: bytes) -> Any:
         raise malformed(str(exc)) from exc
     except RecursionError as exc:
         raise _too_deep() from exc
-    errors = list(_faults(value))
-    if errors:
-        raise unfit(errors)
+    if not _is_sound(value):
+        raise unfit(_faults(value))
     return value
 
 
@@ -73,47 +75,92 @@ def _too_deep() -> Refusal:
     return malformed(f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _faults(root: Any) -> list[FieldError]:
-    """Walk the whole value, iteratively: the depth is the sender's choice."""
-    errors: list[FieldError] = []
-    waiting: list[tuple[Any, str, int]] = [(root, "", 1)]
-    while waiting:
-        value, pointer, depth = waiting.pop()
-        if isinstance(value, dict | list) and depth > MAX_DEPTH:
+def _is_sound(root: Any) -> bool:
+    """Has the value no fault? Raises Refusal when it is nested too deep.
+
+    Level by level, since the depth is the sender's choice; without pointers, which cost more
+    than all the rest and are wanted only when something is wrong.
+    """
+    level = [root]
+    depth = 0
+    while level:
+        below: list[Any] = []
+        holds_containers = False
+        for value in level:
+            if isinstance(value, dict):
+                holds_containers = True
+                if not all(map(_is_sound_name, value)):
+                    return False
+                below += value.values()
+            elif isinstance(value, list):
+                holds_containers = True
+                below += value
+            elif _scalar_fault(value) is not None:
+                return False
+        depth += holds_containers
+        if depth > MAX_DEPTH:
             raise _too_deep()
+        level = below
+    return True
+
+
+def _faults(root: Any) -> list[FieldError]:
+    """The first faults of a value that is not sound, each with its place."""
+    found = (FieldError(place, said) for place, value in _places(root) for said in _details(value))
+    return list(islice(found, MAX_ERRORS))
+
+
+def _places(root: Any) -> Iterator[tuple[str, Any]]:
+    """Pointer and value of each scalar, roughly as they were sent; names as `_Name`."""
+    waiting: list[tuple[str, Any]] = [("", root)]
+    while waiting:
+        pointer, value = waiting.pop()
         if isinstance(value, dict):
-            for name, child in value.items():
-                place = f"{pointer}/{escaped(name)}"
-                errors += _name_faults(name, place)
-                waiting.append((child, place, depth + 1))
+            inside = [(f"{pointer}/{escaped(name)}", name, child) for name, child in value.items()]
+            for place, name, _ in inside:
+                yield place, _Name(name)
+            waiting += [(place, child) for place, _, child in reversed(inside)]
         elif isinstance(value, list):
-            waiting += [(child, f"{pointer}/{i}", depth + 1) for i, child in enumerate(value)]
-        elif (detail := _scalar_fault(value)) is not None:
-            errors.append(FieldError(pointer, detail))
-    return errors
+            inner = [(f"{pointer}/{i}", child) for i, child in enumerate(value)]
+            waiting += reversed(inner)
+        else:
+            yield pointer, value
+
+
+class _Name(str):
+    """A name of an object, for which other rules hold than for a text."""
+
+    __slots__ = ()
+
+
+def _details(value: Any) -> Iterator[str]:
+    if isinstance(value, _Name):
+        if "\x00" in value:
+            yield "a name contains NUL"
+        if has_surrogate(value):
+            yield "a name contains a lone surrogate"
+    elif (detail := _scalar_fault(value)) is not None:
+        yield detail
 
 
 def _scalar_fault(value: Any) -> str | None:
     if isinstance(value, str):
         return "contains a lone surrogate" if has_surrogate(value) else None
+    if isinstance(value, float):
+        return "the number overflows a double" if value in INFINITIES else None
     if isinstance(value, _Overflow) or (isinstance(value, int) and value not in INT64):
         return "an integer must fit into 64 bits"
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return "the number overflows a double"
     return None
 
 
-def _name_faults(name: str, pointer: str) -> list[FieldError]:
-    if "\x00" in name:
-        return [FieldError(pointer.replace("\x00", "\\u0000"), "a name contains NUL")]
-    if has_surrogate(name):
-        place = pointer.encode("utf-8", "replace").decode()
-        return [FieldError(place, "a name contains a lone surrogate")]
-    return []
+def _is_sound_name(name: str) -> bool:
+    return "\x00" not in name and not has_surrogate(name)
 
 
 def has_surrogate(text: str) -> bool:
     """Does `text` hold half of a surrogate pair, which no UTF-8 can carry?"""
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:
