@@ -4,7 +4,7 @@ An adapter speaks one protocol. It never schedules, retries, sleeps or touches t
 it turns claims into receipts or into one of these errors, named by what must happen next.
 
     DeliveryError
-    +-- Unreachable    nothing was sent                   -> the backend rests, the entry is untouched
+    +-- Unreachable    nothing was sent                   -> the backend rests
     +-- Refused        the backend refuses *us*           -> the backend rests, in words
     +-- Parked         it refuses one scope, for now      -> that scope rests
     +-- Throttled      it asks us to come back later      -> the backend rests as long as asked

@@ -49,7 +49,6 @@ class Options(BaseModel, extra="forbid", frozen=True):
         pattern=r"^[A-Za-z0-9]+$",
         description="Name of the instrument, such as mfx; fills {instrument} in auth.username.",
     )
-    station: int = Field(default=0, ge=0, description="The instrument's endstation.")
     gate: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]+$",

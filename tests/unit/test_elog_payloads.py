@@ -178,7 +178,7 @@ def test_run_table_is_another_name_of_run_params() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"gate": "ws/../x"}, {"instrument": "m/x"}, {"station": -1}, {"marker": "content"}]
+    "options", [{"gate": "ws/../x"}, {"instrument": "m/x"}, {"station": 0}, {"marker": "content"}]
 )
 def test_wrong_settings_are_refused_by_name(options: dict[str, Any]) -> None:
     assert refusal(KIND.options, options)[0] == next(iter(options))

@@ -103,7 +103,7 @@ class OutboxModel(RuleBasedStateMachine):
                 limit=limit,
                 now=self.now,
                 resting=(),
-                attachments=Path("."),
+                attachments=Path(),
             )
         assert {one.id for one in got} == set(expected)
         for one in got:
@@ -148,9 +148,7 @@ class OutboxModel(RuleBasedStateMachine):
                     due = self.now + 2000 if how == "later" else 0
                     settlement = GiveBack(one, due, in_doubt=how == "doubt", failure=FAILED)
             with self.engine.begin() as connection:
-                (done,) = settle(
-                    connection, [settlement], "events", URL, token=token, now=self.now
-                )
+                (done,) = settle(connection, [settlement], "events", URL, token=token, now=self.now)
             assert done == ours
             if ours and known is not None:
                 self._settled(known, how)
@@ -201,9 +199,7 @@ class OutboxModel(RuleBasedStateMachine):
             found = census(connection, now=self.now).get("events")
         states = [one.state for one in self.held.values()]
         counted = (found.pending, found.leased, found.dead) if found else (0, 0, 0)
-        assert counted == tuple(
-            states.count(s) for s in (State.PENDING, State.LEASED, State.DEAD)
-        )
+        assert counted == tuple(states.count(s) for s in (State.PENDING, State.LEASED, State.DEAD))
 
     @invariant()
     def every_live_stream_has_one_head(self) -> None:
