@@ -47,7 +47,7 @@ class Silent(Unanswered):
 
 
 class FileChanged(Exception):
-    """A file became shorter while it was being sent."""
+    """A file was changed while it was being sent; what arrived is incomplete and refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +136,10 @@ def ask_first(
 def form(entry: bytes, files: Sequence[Upload]) -> tuple[dict[str, str], Iterator[bytes]]:
     """Headers and pieces of a multipart body: part `entry`, then `files`.
 
-    The files are read while the pieces are consumed. Raises OSError, then FileChanged.
+    The files are read while the pieces are consumed; that may raise FileChanged. Raises OSError.
     """
     boundary = "holdfast-" + os.urandom(16).hex()
-    opened = [one.path.open("rb") for one in files]
-    sizes = [os.fstat(one.fileno()).st_size for one in opened]
+    sizes = [one.path.stat().st_size for one in files]
     heads = [_part_head(boundary, 'name="entry"', "application/json")]
     heads += [
         b"\r\n"
@@ -156,9 +155,9 @@ def form(entry: bytes, files: Sequence[Upload]) -> tuple[dict[str, str], Iterato
 
     def pieces() -> Iterator[bytes]:
         yield heads[0] + entry
-        for head, source, size in zip(heads[1:], opened, sizes, strict=True):
+        for head, one, size in zip(heads[1:], files, sizes, strict=True):
             yield head
-            with source:
+            with one.path.open("rb") as source:
                 yield from _exactly(source, size)
         yield end
 
@@ -239,11 +238,12 @@ def _quoted(name: str) -> str:
 
 
 def _exactly(source: BinaryIO, size: int) -> Iterator[bytes]:
-    """`size` bytes: what was announced must be sent, whatever happens to the file meanwhile."""
+    """`size` bytes, neither more nor less: that is what was announced. Raises FileChanged."""
     left = size
-    while left:
-        piece = source.read(min(PIECE_BYTES, left))
-        if not piece:
-            raise FileChanged(f"{source.name} became shorter while it was being sent")
+    while piece := source.read(PIECE_BYTES):
         left -= len(piece)
+        if left < 0:
+            break
         yield piece
+    if left:
+        raise FileChanged(f"{source.name} was changed while it was being sent")

@@ -1,31 +1,43 @@
 """claim: take what is due next, for the wire.
 
-Promises: only heads of streams are taken, in order of (due_at, seq); the claim is committed
-before the first byte is sent; a scope at rest is passed over.
+Promises: only heads of streams are taken, and no more of them than fit into the requests that
+are wanted; the claim is committed before the first byte is sent; a scope at rest is passed
+over, and tried with one entry when its rest is due.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, select, text
 
-from storage.entry import Attachment, Claim
+from storage.dialect import skip_locked
+from storage.entry import Attachment, Claim, Wanted
 from storage.schema import attachment, body
 
+FIRST_SHARE = 4  # one part in so many of a claim is looked for at `Wanted.first`
+
+# Each is a range of the index entry_ready, read in the index's own order.
+_RANGES = {
+    "oldest": ("due_at <= :now", "backend, due_at, seq"),
+    "retried": ("due_at > 0 AND due_at <= :now", "backend, due_at, seq"),
+    "newest": ("due_at = 0", "backend DESC, due_at DESC, seq DESC"),
+}
+_HEADS = """
+    SELECT seq, kind, scope, in_doubt FROM entry
+    WHERE backend = :backend AND state = 0 AND head = 1 AND {due}
+      AND (expires_at IS NULL OR expires_at > :now)
+      AND (waits_for IS NULL OR NOT EXISTS (
+            SELECT 1 FROM entry AS parent WHERE parent.id = entry.waits_for))
+      {closed}
+    ORDER BY {order} LIMIT :limit {lock}
+"""
 # `newest` is fixed while in doubt: a resend has to be identical to what may have landed.
 # first_sent_at and last_sent_at of an entry in doubt belong to its lost attempt.
-_CLAIM = """
-    WITH heads AS (
-        SELECT seq FROM entry
-        WHERE backend = :backend AND state = 0 AND head = 1 AND due_at <= :now
-          AND (expires_at IS NULL OR expires_at > :now)
-          AND (waits_for IS NULL OR NOT EXISTS (
-                SELECT 1 FROM entry AS parent WHERE parent.id = entry.waits_for))
-          {resting}
-        ORDER BY backend, due_at, seq LIMIT :limit {lock}
-    )
+_LEASE = text(
+    """
     UPDATE entry SET
         state = 1, token = :token, claimed_by = :token, tries = tries + 1,
         first_sent_at = CASE WHEN in_doubt = 1 THEN first_sent_at ELSE :now END,
@@ -35,66 +47,96 @@ _CLAIM = """
             WHEN slot IS NULL THEN 1
             WHEN EXISTS (SELECT 1 FROM entry AS later
                 WHERE later.backend = entry.backend AND later.slot = entry.slot
-                  AND later.slot IS NOT NULL AND later.seq > entry.seq) THEN 0
+                  AND later.slot IS NOT NULL AND later.seq > entry.seq
+                  AND later.state <> 3) THEN 0
             ELSE 1 END
-    WHERE seq IN (SELECT seq FROM heads)
+    WHERE seq IN :seqs AND state = 0
     RETURNING *
-"""
+    """
+).bindparams(bindparam("seqs", expanding=True))
 
 
 def claim(
     connection: Connection,
     backend: str,
+    wanted: Wanted,
     *,
     token: str,
-    limit: int,
     now: int,
-    resting: Collection[str],
     attachments: Path,
 ) -> list[Claim]:
-    """Lease up to `limit` due entries of `backend`, leaving out the scopes in `resting`."""
-    values: dict[str, Any] = {"backend": backend, "token": token, "limit": limit, "now": now}
-    if resting:
-        values["resting"] = list(resting)
-    rows = connection.execute(_statement(connection, bool(resting)), values).all()
+    """Lease the due entries of `backend` that fit into what is wanted; none may."""
+    seqs = choose(_heads(connection, backend, wanted, now), wanted)
+    if not seqs:
+        return []
+    values = {"seqs": seqs, "token": token, "now": now}
+    # RETURNING promises no order.
+    rows = sorted(connection.execute(_LEASE, values), key=lambda row: seqs.index(row.seq))
     payloads = _payloads(connection, [row.id for row in rows])
     files = _attachments(connection, [row.id for row in rows], attachments)
-    # RETURNING promises no order.
-    rows = sorted(rows, key=lambda row: row.seq)
     return [_claim(row, payloads[row.id], files.get(row.id, ())) for row in rows]
 
 
-def _statement(connection: Connection, resting: bool) -> TextClause:  # noqa: FBT001 - one use
-    scopes = "AND (scope IS NULL OR scope NOT IN :resting)" if resting else ""
-    lock = "FOR UPDATE SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
-    statement = text(_CLAIM.format(resting=scopes, lock=lock))
-    return statement.bindparams(bindparam("resting", expanding=True)) if resting else statement
+def _heads(connection: Connection, backend: str, wanted: Wanted, now: int) -> list[Row[Any]]:
+    """What could go, first things first; never more than could be taken."""
+    limit = wanted.requests * wanted.batch_size
+    values: dict[str, Any] = {"backend": backend, "now": now}
+    if wanted.closed:
+        values["closed"] = list(wanted.closed)
+    found: dict[int, Row[Any]] = {}
+    for where, most in ((wanted.first, max(1, limit // FIRST_SHARE)), ("oldest", limit)):
+        statement = heads_statement(
+            where, closed=bool(wanted.closed), lock=skip_locked(connection)
+        )
+        for row in connection.execute(statement, {**values, "limit": most}):
+            found.setdefault(row.seq, row)
+        if wanted.first == "oldest":
+            break
+    return list(found.values())
 
 
-def _payloads(connection: Connection, ids: list[str]) -> dict[str, str]:
-    if not ids:
-        return {}
+def heads_statement(where: str, *, closed: bool, lock: str = "") -> TextClause:
+    """The heads in one range of the queue, in the index's own order."""
+    due, order = _RANGES[where]
+    scopes = "AND (scope IS NULL OR scope NOT IN :closed)" if closed else ""
+    statement = text(_HEADS.format(due=due, order=order, closed=scopes, lock=lock))
+    return statement.bindparams(bindparam("closed", expanding=True)) if closed else statement
+
+
+def choose(heads: Iterable[Row[Any]], wanted: Wanted) -> list[int]:
+    """The `seq` of those heads that fit: a batch holds one kind, and doubt travels alone."""
+    taken: list[int] = []
+    riding: Counter[str] = Counter()
+    probed: set[str] = set()
+    requests = 0
+    for head in heads:
+        alone = head.in_doubt or head.kind not in wanted.batched
+        opens = alone or riding[head.kind] % wanted.batch_size == 0
+        if head.scope in probed or (opens and requests == wanted.requests):
+            continue
+        requests += opens
+        riding[head.kind] += not alone
+        if head.scope in wanted.probing:
+            probed.add(head.scope)
+        taken.append(head.seq)
+    return taken
+
+
+def _payloads(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     rows = connection.execute(select(body.c.id, body.c.payload).where(body.c.id.in_(ids)))
     return {row.id: row.payload for row in rows}
 
 
 def _attachments(
-    connection: Connection, ids: list[str], folder: Path
+    connection: Connection, ids: Sequence[str], folder: Path
 ) -> dict[str, tuple[Attachment, ...]]:
-    if not ids:
-        return {}
     query = (
         select(attachment)
         .where(attachment.c.entry_id.in_(ids))
         .order_by(attachment.c.entry_id, attachment.c.position)
     )
-    return gather_attachments(connection.execute(query), folder)
-
-
-def gather_attachments(rows: Iterable[Row[Any]], folder: Path) -> dict[str, tuple[Attachment, ...]]:
-    """Attachment rows as values, by entry id, in the order of the rows."""
     found: dict[str, tuple[Attachment, ...]] = {}
-    for row in rows:
+    for row in connection.execute(query):
         part = Attachment(
             row.name, row.media_type, row.description, row.size, row.sha256, folder / row.path
         )

@@ -1,15 +1,35 @@
-"""What SQLite and PostgreSQL spell differently. Nothing else in storage names a dialect.
+"""What SQLite and PostgreSQL spell differently, and the limits that they set.
 
-A site hub runs the same verbs on PostgreSQL; an agent per host runs them on SQLite.
+A site hub runs the same verbs on PostgreSQL; an agent per host runs them on SQLite. Nothing
+else in storage names a dialect.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+T = TypeVar("T")
+
 INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+MANY = 10_000  # values in one IN (...): SQLite takes 32,766 variables in a statement
+
+
+def in_chunks(values: Sequence[T], size: int = MANY) -> Iterator[Sequence[T]]:
+    """`values` in pieces that one statement takes."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def skip_locked(connection: Connection) -> str:
+    """What makes a SELECT take its rows, passing over those that another writer has."""
+    return "FOR UPDATE SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
+
+
+def storable(text: str) -> str:
+    """`text` without the lone surrogates that no database takes: backends do send them."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def insert_new(connection: Connection, table: Table, conflict: Iterable[str]) -> Any:

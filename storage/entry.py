@@ -85,13 +85,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a lane can put on the wire now: `requests` of at most `batch_size` entries each.
+
+    Kinds in `batched` may share a request. No entry of a scope in `closed` is wanted, and
+    one at most of each scope in `probing`. A part of what is claimed is looked for at `first`:
+    the end of the queue that would otherwise wait for the whole backlog.
+    """
+
+    requests: int = 1
+    batch_size: int = 1
+    batched: frozenset[str] = frozenset()
+    closed: tuple[str, ...] = ()
+    probing: frozenset[str] = frozenset()
+    first: Literal["oldest", "retried", "newest"] = "oldest"
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """An entry on its way to the wire. What is here is fixed for this attempt.
 
     `in_doubt`: an earlier attempt was sent and its answer lost. `newest_of_slot`: no later
     entry of its slot waits (kept from the first attempt while in doubt, so that a resend is
     identical). `absences`: how often `find` has answered "not there" since the last send.
-    `confirms_seen`: the backend's count of confirms when this entry was last given back.
+    `confirms_seen`: the backend's count of confirms when this entry last failed.
     """
 
     seq: int
@@ -145,11 +162,14 @@ class Accepted:
 
     `state`: accepted (stored now), duplicate (held or delivered already), retried (it was a
     dead letter and waits again), conflict (the key is taken by other content: not stored).
+    `replaced_id`: the dead letter that gave way to it, which occupied `replaced_size` bytes.
     """
 
     id: str
     key: str
     state: Literal["accepted", "duplicate", "retried", "conflict"]
+    replaced_id: str | None = None
+    replaced_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +187,16 @@ class Failure:
 class GiveBack:
     """Settle a claim without proof: the entry waits again, from `due_at` on.
 
-    `counted`: this attempt counts against it. `sent`: bytes may have left, so the window in
-    which a lost copy may be found stays open. `failure` None: it was claimed and not begun.
+    `counted`: this attempt counts against it. `sent`: bytes may have left until now, so the
+    window in which a lost copy may be found ends now. `failure` None: nothing was sent, and
+    nothing is held against it.
     """
 
     claim: Claim
     due_at: int
     in_doubt: bool
     counted: bool = False
+    sent: bool = False
     absences: int = 0
     failure: Failure | None = None
 
@@ -200,7 +222,8 @@ class Confirm:
 class Rest:
     """A backend (scope "") or one of its scopes waits by itself until `until`.
 
-    `state`: offline, refused, throttled or parked, as `status` shows it.
+    `state`: offline, refused, throttled or parked, as `status` shows it. `mark`: a few bits
+    that tell whether the secret that was refused has changed since; "" when none was.
     """
 
     backend: str
@@ -210,3 +233,4 @@ class Rest:
     since: int
     until: int
     failures: int
+    mark: str = ""

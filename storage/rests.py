@@ -23,6 +23,7 @@ def write_rest(connection: Connection, one: Rest, url: str) -> None:
             "since": one.since,
             "until": one.until,
             "failures": one.failures,
+            "mark": one.mark,
         },
     )
 
@@ -39,7 +40,16 @@ def end_rest(connection: Connection, backend: str, url: str, scope: str) -> None
 def read_rests(connection: Connection, urls: Mapping[str, str]) -> list[Rest]:
     """The rests of the backends as they are configured now; those of other URLs do not count."""
     return [
-        Rest(row.backend, row.scope, row.state, row.reason, row.since, row.until, row.failures)
+        Rest(
+            row.backend,
+            row.scope,
+            row.state,
+            row.reason,
+            row.since,
+            row.until,
+            row.failures,
+            row.mark,
+        )
         for row in connection.execute(select(rest).order_by(rest.c.backend, rest.c.scope))
         if urls.get(row.backend) == row.backend_url
     ]

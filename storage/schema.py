@@ -102,7 +102,8 @@ entry = Table(
         sqlite_where=text("state = 1"),
         postgresql_where=text("state = 1"),
     ),
-    Index("entry_census", "backend", "state", "accepted_at", "size", "in_doubt"),
+    # Counts are answered from it alone; pages by backend and state come out of it in order.
+    Index("entry_census", "backend", "state", "seq", "accepted_at", "size", "in_doubt"),
     Index(
         "entry_expiry",
         "expires_at",
@@ -199,6 +200,7 @@ rest = Table(
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
+    Column("mark", Text, nullable=False, server_default=text("''")),
 )
 
 tally = Table(

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,13 @@ class World:
     def spool(self) -> Path:
         return self.home / "spool"
 
-    def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start the daemon and wait until it answers."""
+    def start(
+        self, environment: Mapping[str, str] | None = None, *, prefix: Sequence[str] = ()
+    ) -> None:
+        """Start the daemon, by the command `prefix` if given, and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent.cli", "--config", str(self.config), "run"],
+                [*prefix, sys.executable, "-m", "agent.cli", "--config", str(self.config), "run"],
                 stderr=log,
                 stdout=log,
                 env={**os.environ, **(environment or {})},

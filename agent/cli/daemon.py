@@ -1,6 +1,8 @@
 """`holdfast run`: the agent itself, in the foreground, as systemd starts it."""
 
+import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -56,8 +58,21 @@ def _run(config: Path | None) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(daemon.run())
+            _leave()
     except AlreadyRunning as exc:
         raise Ending(NOT_NOW, str(exc)) from exc
     except SchemaError as exc:
         raise Ending(CONFIGURATION, str(exc)) from exc
     return OK
+
+
+def _leave() -> None:
+    """End the process after a complete stop, without waiting for its threads.
+
+    A name look-up cannot be cancelled. While a name server hangs, libuv's threads sit in it for
+    minutes, and an ordinary exit would wait for them.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(OK)

@@ -23,19 +23,22 @@ def opened(source: str | None) -> Iterator[BinaryIO]:
     if source is None or source == STANDARD_INPUT:
         yield sys.stdin.buffer
         return
+    with _reading(source) as reading:
+        yield reading
+
+
+def _reading(source: str) -> BinaryIO:
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        return Path(source).open("rb")
     except OSError as exc:
         raise no_input(exc) from exc
-    with os.fdopen(descriptor, "rb") as reading:
-        yield reading
 
 
 def whole(source: BinaryIO) -> bytes:
     """Everything that `source` gives. Raises Ending (66) when that is nothing."""
     try:
         raw = source.read()
-    except OSError as exc:  # a folder, for one: it opens, but cannot be read
+    except OSError as exc:
         raise no_input(exc) from exc
     if not raw.strip():
         raise Ending(NO_INPUT, "there is nothing to read: the input is empty")

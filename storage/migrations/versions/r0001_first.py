@@ -101,7 +101,7 @@ def _entry() -> None:
         postgresql_where=sa.text("state = 1"),
     )
     op.create_index(
-        "entry_census", "entry", ["backend", "state", "accepted_at", "size", "in_doubt"]
+        "entry_census", "entry", ["backend", "state", "seq", "accepted_at", "size", "in_doubt"]
     )
     op.create_index(
         "entry_expiry",
@@ -203,6 +203,7 @@ def _rest() -> None:
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("until", sa.BigInteger, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("mark", sa.Text, nullable=False, server_default=sa.text("''")),
     )
 
 
