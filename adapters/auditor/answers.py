@@ -10,13 +10,17 @@ from adapters.base import DeliveryError, Refused, Rejected, Throttled, Uncertain
 from adapters.http import Answer, refusal_of_us
 
 
-def is_stored(answer: Answer) -> bool:
-    """Is this AUDITOR's "stored": 200, no body, no content type?
+# AUDITOR labels its empty answers not at all; a proxy may add the label for "no label".
+UNLABELLED = ("", "application/octet-stream", "text/plain")
 
-    An empty body that has a content type is another server's. Should it be AUDITOR's after
+
+def is_stored(answer: Answer) -> bool:
+    """Is this AUDITOR's "stored": 200, no body, and no content type that says more?
+
+    An empty web page or an empty JSON body is another server's. Should it be AUDITOR's after
     all, relabelled on the way, a resend gets RECORD_EXISTS and nothing is lost.
     """
-    return answer.status == HTTPStatus.OK and not answer.body and not answer.media_type
+    return answer.status == HTTPStatus.OK and not answer.body and answer.media_type in UNLABELLED
 
 
 def is_repeat(answer: Answer) -> bool:
