@@ -27,7 +27,10 @@ SHORTEST_REST_SECONDS = 0.05  # full jitter may draw zero; a lane must not spin
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The retry settings of one backend. Seconds and counts."""
+    """The retry settings of one backend. Seconds and counts.
+
+    `has_secret`: we send credentials, so trying refused ones again may lock an account.
+    """
 
     first_delay_seconds: float = 1
     max_delay_seconds: float = 300
@@ -35,6 +38,7 @@ class Policy:
     max_retry_after_seconds: float = 3600
     auth_retry_seconds: float = 3600
     on_dead: Literal["continue", "stop"] = "continue"
+    has_secret: bool = True
 
     def longest(self) -> float:
         """No stored time can rightly be further away than this."""
@@ -90,8 +94,9 @@ def decide(
             return Decision(kept, RestWish("offline", error.detail))
         case Refused():
             doubtful = GiveBack(claim, 0, claim.in_doubt or error.landed, failure=failure)
-            seconds = policy.auth_retry_seconds if error.credentials else None
-            wish = RestWish("refused", error.detail, "", seconds, error.credentials)
+            secret = error.credentials and policy.has_secret
+            seconds = policy.auth_retry_seconds if secret else None
+            wish = RestWish("refused", error.detail, "", seconds, secret)
             return Decision(doubtful, wish)
         case Parked():
             return Decision(kept, RestWish("parked", error.detail, error.scope))

@@ -138,7 +138,7 @@ def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) 
         name=name,
         kind=kind,
         adapter=adapter,
-        policy=_policy(backend, settings),
+        policy=_policy(backend, settings, has_secret=site.auth.method != "none"),
         batch_size=min(backend.batch_size or kind.batch_size, kind.batch_size),
         concurrency=site.concurrency,
         rate_per_second=backend.rate_per_second,
@@ -147,9 +147,9 @@ def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) 
     )
 
 
-def _policy(backend: BackendSettings, settings: Settings) -> Policy:
+def _policy(backend: BackendSettings, settings: Settings, *, has_secret: bool) -> Policy:
     values = settings.retry.model_dump() | backend.retry.model_dump(exclude_none=True)
-    return Policy(**values, on_dead=backend.on_dead)
+    return Policy(**values, on_dead=backend.on_dead, has_secret=has_secret)
 
 
 def _fingerprint(site: Site) -> Callable[[], str]:
