@@ -1,11 +1,10 @@
-"""Bring claims to the backend: look for what is in doubt, send, halve a refused batch.
+"""Bring claims to the backend: look for what is in doubt, send the rest.
 
 Promises: one outcome per claim, whatever the adapter does; nothing is settled here.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 
@@ -13,29 +12,44 @@ from adapters.base import (
     BatchRefused,
     DeliveryError,
     EntryKind,
-    Refused,
-    Throttled,
-    Unreachable,
+    Rejected,
+    Uncertain,
     Verdict,
 )
 from agent.clock import Clock
-from agent.retry import Bug
+from agent.patience import DISK_SECONDS
+from agent.retry import Bug, UnknownKind
 from agent.route import Route
-from storage.entry import Claim, Doubt
+from storage.entry import Claim, Doubt, Receipt
+from storage.errors import DiskRefused
 from storage.outbox import Outbox
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """No verdict yet: the lane looks again at `due_at`, or it has not begun at all."""
+    """No verdict yet: nothing was sent, and the lane looks again at `due_at`.
+
+    `asked`: the backend has answered that the entry is not there, `absences` times in a row.
+    """
 
     due_at: int
     absences: int
+    asked: bool = False
 
 
-Outcome = Verdict | Postponed
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """The backend could not be asked whether it holds the entry. Nothing was sent."""
+
+    error: DeliveryError
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A stop that would not wait longer: the bytes may be out."""
+
+
+Outcome = Verdict | Postponed | Unclear | Abandoned
 
 
 class Delivery:
@@ -45,90 +59,135 @@ class Delivery:
         self._route = route
         self._outbox = outbox
         self._clock = clock
+        self._spoken_for: dict[str, str] = {}  # remote id -> the entry that was told to be it
         self._log = structlog.get_logger().bind(backend=route.name)
 
     async def bring(self, claims: Sequence[Claim]) -> Sequence[Outcome]:
-        """One outcome per claim, all of one kind. An entry in doubt comes alone."""
+        """One outcome per claim, all of one kind. An entry in doubt comes alone.
+
+        The one place where a bug of an adapter is caught: it must not end the lane.
+        """
+        try:
+            return await self._bring(claims)
+        except DeliveryError as error:
+            return [error] * len(claims)
+        except DiskRefused:
+            # Asked before anything is sent: see _resolve.
+            later = self._clock.now() + round(DISK_SECONDS * 1000)
+            return [Postponed(later, one.absences) for one in claims]
+        except Exception as exc:  # noqa: BLE001 - the reason is the docstring
+            self._log.exception("adapter.bug", entries=[one.id for one in claims])
+            return [Bug(f"{type(exc).__name__}: {exc}")] * len(claims)
+
+    async def close(self) -> None:
+        """Close the adapter, whatever it thinks of that."""
+        try:
+            await self._route.adapter.close()
+        except Exception:  # noqa: BLE001 - it must not keep the agent from stopping
+            self._log.exception("adapter.bug", entries=[])
+
+    async def _bring(self, claims: Sequence[Claim]) -> Sequence[Outcome]:
+        name = claims[0].kind
+        kind = self._route.kind.kinds.get(name)
+        if kind is None:
+            unknown = UnknownKind(self._route.name, self._route.kind.main_kind, name)
+            return [unknown] * len(claims)
         if claims[0].in_doubt:
-            return [await self._resolve(claims[0])]
+            return [await self._resolve(claims[0], kind)]
         return await self._deliver(claims)
 
-    async def _deliver(self, claims: Sequence[Claim]) -> list[Outcome]:
-        """One verdict per claim; a refused batch is halved until the culprit stands alone."""
-        verdicts: list[Outcome] = list(await self._ask(claims))
-        if not isinstance(verdicts[0], BatchRefused) or len(claims) == 1:
-            return verdicts
-        middle = len(claims) // 2
-        first = await self._deliver(claims[:middle])
-        if any(isinstance(one, Unreachable | Refused | Throttled) for one in first):
-            # The backend went away in between: the other half has not begun.
-            return [*first, *(Postponed(0, one.absences) for one in claims[middle:])]
-        return [*first, *await self._deliver(claims[middle:])]
-
-    async def _ask(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
-        verdicts = await self._guarded(self._route.adapter.deliver(claims), claims)
-        if isinstance(verdicts, DeliveryError):
-            return [verdicts] * len(claims)
+    async def _deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        verdicts = await self._route.adapter.deliver(claims)
         if len(verdicts) != len(claims):
-            return [Bug("the adapter gave another number of verdicts than claims")] * len(claims)
+            raise TypeError(f"{len(verdicts)} verdicts for {len(claims)} claims")
+        for one in verdicts:
+            _check(one)
         return verdicts
 
-    async def _guarded(self, call: Awaitable[T], claims: Sequence[Claim]) -> T | DeliveryError:
-        """The one place where a bug of an adapter is caught: it must not end the lane."""
-        try:
-            return await call
-        except DeliveryError as error:
-            return error
-        except Exception as exc:  # noqa: BLE001 - the reason is the line above
-            self._log.exception("adapter.bug", entries=[one.id for one in claims])
-            return Bug(f"{type(exc).__name__}: {exc}")
-
-    async def _resolve(self, claim: Claim) -> Outcome:
+    async def _resolve(self, claim: Claim, kind: EntryKind) -> Outcome:
         """An earlier attempt may have landed: look, or send the same again where that is safe."""
-        kind = self._route.kind
-        if kind.kinds[claim.kind].in_doubt == "find":
-            last = claim.last_sent_at or claim.accepted_at
-            settles = last + round(kind.settles_after_seconds * 1000)
-            now = self._clock.now()
-            # A clock that was set back must not hold the entry: then `last` lies in the future.
-            if last <= now < settles:
-                return Postponed(settles, claim.absences)
-            found = await self._find(claim, last)
+        if kind.in_doubt == "find":
+            found = await self._look(claim)
             if not isinstance(found, int):
                 return found
-            if found < kind.absent_answers:
-                return Postponed(now + round(kind.settles_after_seconds * 1000), found)
+            if found < self._route.kind.absent_answers:
+                return Postponed(self._settled_at(self._clock.now()), found, asked=True)
         await self._outbox.note_send([claim], now=self._clock.now())
         return (await self._deliver([claim]))[0]
 
-    async def _find(self, claim: Claim, last: int) -> Verdict | int:
-        """A receipt, an error, or how often in a row the backend has said "not there"."""
+    async def _look(self, claim: Claim) -> Outcome | int:
+        """A receipt, why there is none yet, or how often in a row the answer was "not there"."""
+        last = claim.last_sent_at or claim.accepted_at
+        settled = self._settled_at(last)
+        # A clock that was set back must not hold the entry: then `last` lies in the future.
+        if last <= self._clock.now() < settled:
+            return Postponed(settled, claim.absences)
         first = claim.first_sent_at or claim.accepted_at
-        doubt = Doubt(claim, min(first, last), last)
-        found = await self._guarded(self._route.adapter.find(doubt), [claim])
-        if isinstance(found, DeliveryError):
-            return found
+        try:
+            found = await self._route.adapter.find(Doubt(claim, min(first, last), last))
+        except DeliveryError as error:
+            return Unclear(cannot_tell(error))
+        return await self._first_free(claim, found) or claim.absences + 1
+
+    async def _first_free(self, claim: Claim, found: Sequence[Receipt]) -> Receipt | None:
+        """The oldest candidate that is no other entry: by its receipt, or about to have one."""
+        for one in found:
+            _check(one)
         known = await self._outbox.holds_receipt(self._route.name, [one.remote_id for one in found])
-        unclaimed = [one for one in found if one.remote_id not in known]
-        return unclaimed[0] if unclaimed else claim.absences + 1
+        for one in found:
+            free = one.remote_id not in known
+            if free and self._spoken_for.setdefault(one.remote_id, claim.id) == claim.id:
+                return one
+        return None
+
+    def _settled_at(self, sent: int) -> int:
+        """When an empty answer starts to count for what was sent at `sent`."""
+        return sent + round(self._route.kind.settles_after_seconds * 1000)
+
+
+def cannot_tell(error: DeliveryError) -> DeliveryError:
+    """A search that was judged unfit is no judgement of the entry."""
+    if not isinstance(error, Rejected | BatchRefused):
+        return error
+    said = f"it could not be asked whether it holds the entry: {error.detail}"
+    return Uncertain(said, status=error.status, excerpt=error.excerpt)
+
+
+def _check(verdict: object) -> None:
+    if not isinstance(verdict, Receipt | DeliveryError):
+        raise TypeError(f"a verdict is a Receipt or a DeliveryError, not {type(verdict).__name__}")
+    if isinstance(verdict, Receipt) and not isinstance(verdict.remote_id, str):
+        raise TypeError(f"a remote id is text, not {type(verdict.remote_id).__name__}")
 
 
 def groups(
     claims: Sequence[Claim], batch_size: int, kinds: Mapping[str, EntryKind]
 ) -> list[list[Claim]]:
-    """What goes out together: one kind, at most a batch; an entry in doubt goes alone."""
+    """What goes out together: one kind, at most a batch; an entry in doubt goes alone.
+
+    Claims are of different streams, so entries of one kind may pass others.
+    """
     made: list[list[Claim]] = []
+    open_groups: dict[str, list[Claim]] = {}
     for claim in claims:
-        last = made[-1] if made else None
-        if (
-            last is None
-            or claim.in_doubt
-            or last[0].in_doubt
-            or last[0].kind != claim.kind
-            or not kinds[claim.kind].batched
-            or len(last) >= batch_size
-        ):
+        group = open_groups.get(claim.kind)
+        kind = kinds.get(claim.kind)
+        if claim.in_doubt or kind is None or not kind.batched:
             made.append([claim])
+        elif group is None or len(group) >= batch_size:
+            open_groups[claim.kind] = [claim]
+            made.append(open_groups[claim.kind])
         else:
-            last.append(claim)
+            group.append(claim)
     return made
+
+
+def halves(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[list[Claim]]:
+    """What of a refused batch has to be sent again in smaller parts; none when it was one."""
+    if len(claims) == 1:
+        return []
+    refused = [
+        one for one, end in zip(claims, outcomes, strict=True) if isinstance(end, BatchRefused)
+    ]
+    middle = (len(refused) + 1) // 2
+    return [part for part in (refused[:middle], refused[middle:]) if part]

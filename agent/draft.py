@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from storage.entry import Attachment, Producer
 
 MIB = 2**20
+ENVELOPE_BYTES = MIB // 4  # what an envelope may add to its payload, embedded files apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Bounds:
     max_outbox_bytes: int = 0
     min_free_bytes: int = 0
     max_backend_bytes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def max_text_bytes(self) -> int:
+        """For the JSON text of one entry, embedded files apart."""
+        return self.max_entry_bytes + ENVELOPE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from storage.outbox import Outbox
 
 DRAIN_SECONDS = 5
 EXPIRY_SECONDS = 60
+CLAMP_SECONDS = 60
 CHECKPOINT_SECONDS = 60
 RECEIPTS_SECONDS = 3600
 DAY_MS = 86_400_000
@@ -48,6 +49,7 @@ class Duties:
         ]
         rows += [
             Recurring("entries:expire", EXPIRY_SECONDS, self.expire_entries),
+            Recurring("entries:clamp", CLAMP_SECONDS, self.clamp),
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
             Recurring("database:checkpoint", CHECKPOINT_SECONDS, self._outbox.checkpoint),
         ]

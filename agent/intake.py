@@ -6,11 +6,9 @@ has judged it), and `accept` answers only after the fsynced commit. A Refusal st
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
@@ -19,18 +17,22 @@ from ulid import ULID
 from adapters.base import BackendKind, EntryKind
 from agent.clock import Clock
 from agent.draft import Bounds, Draft
-from agent.envelope import Envelope, field_errors, printable, read_envelope
+from agent.envelope import (
+    MAX_NAME_LENGTH,
+    Envelope,
+    field_errors,
+    is_envelope,
+    printable,
+    read_envelope,
+)
 from agent.parts import Match, match_parts
 from agent.refusal import FieldError, Refusal, no_room, too_large, unfit
-from agent.strict_json import canonical, compact, parse
+from agent.room import Room
+from agent.strict_json import canonical, compact, parse, text_bytes
 from storage.attachments import TooLarge
 from storage.entry import Accepted, Address, Attachment, Entry
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
-
-MAX_KEY_LENGTH = 200
-MIB = 2**20
-
 
 Outcome = Accepted | Refusal
 
@@ -53,6 +55,7 @@ class Intake:
         self._clock = clock
         self._bounds = bounds
         self._wake = wake
+        self._room = Room(outbox, bounds)
 
     def knows(self, backend: str) -> bool:
         """Is there such a backend?"""
@@ -65,12 +68,14 @@ class Intake:
 
     def judge(self, draft: Draft) -> Entry:
         """The entry that `draft` makes. Raises Refusal; blocks (parsing, embedded attachments)."""
+        self._check_length(draft.body)
         value = parse(draft.body)
-        envelope = read_envelope(value, bare_allowed=draft.backend is not None)
+        bare_allowed = draft.backend is not None
+        envelope = read_envelope(value, bare_allowed=bare_allowed)
         backend, name, kind = self._destination(envelope, draft)
-        prefix = "/payload" if isinstance(value, dict) and "payload" in value else ""
-        address = _judge_payload(kind, envelope.payload, prefix)
         text = self._payload_text(envelope)
+        prefix = "" if bare_allowed and not is_envelope(value) else "/payload"
+        address = _judge_payload(kind, envelope.payload, prefix)
         now = self._clock.stamp()
         if envelope.expires_at is not None and envelope.expires_at <= now.wall:
             raise unfit([FieldError("/expires_at", "is past")])
@@ -97,21 +102,28 @@ class Intake:
 
     async def accept(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """Store entries durably, in order; one outcome each. Never raises a Refusal."""
-        refusals = {one.id: refused for one in entries if (refused := self._room_for(one))}
+        refusals = self._room.reserve(entries)
         wanted = [one for one in entries if one.id not in refusals]
+        outcomes: dict[str, Outcome] = {**refusals, **await self._store(wanted)}
+        refused = [one for one in entries if isinstance(outcomes[one.id], Refusal)]
+        await self.drop(part for one in refused for part in one.attachments)
+        return [outcomes[one.id] for one in entries]
+
+    async def _store(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
+        """Outcomes by id, in one transaction: what the disk refuses, it refuses for all."""
         try:
-            taken = await self._outbox.accept(wanted) if wanted else []
+            taken = await self._outbox.accept(entries) if entries else []
         except (DiskRefused, OSError) as exc:
             refused = no_room(f"the disk does not take it: {exc}; nothing was stored")
-            refusals |= {one.id: refused for one in wanted}
-            taken, wanted = [], []
-        outcomes: dict[str, Outcome] = dict(refusals)
-        for one, answer in zip(wanted, taken, strict=True):
+            return {one.id: refused for one in entries}
+        finally:
+            self._room.release(entries)
+        outcomes: dict[str, Outcome] = {}
+        for one, answer in zip(entries, taken, strict=True):
             outcomes[one.id] = _conflict(answer) if answer.state == "conflict" else answer
             if answer.state in ("accepted", "retried"):
                 self._wake(one.backend)
-        await self.drop(part for one in entries if one.id in refusals for part in one.attachments)
-        return [outcomes[one.id] for one in entries]
+        return outcomes
 
     async def stage(
         self,
@@ -163,6 +175,12 @@ class Intake:
     def _known(self) -> str:
         return "one of " + ", ".join(sorted(self._backends))
 
+    def _check_length(self, body: bytes) -> None:
+        """Refuse what could only fit if files were embedded, and is not such a text."""
+        limit = self._bounds.max_text_bytes
+        if len(body) > limit and (b"base64" not in body or text_bytes(body) > limit):
+            raise too_large("the entry, embedded files apart,", self._bounds.max_entry_bytes)
+
     def _payload_text(self, envelope: Envelope) -> str:
         text = compact(envelope.payload)
         if len(text.encode()) > self._bounds.max_entry_bytes:
@@ -173,10 +191,15 @@ class Intake:
         self, envelope: Envelope, draft: Draft, kind: EntryKind
     ) -> tuple[Attachment, ...]:
         """Every attachment staged; embedded bytes last, when nothing can refuse any more."""
-        matches = match_parts(envelope.attachments, draft, kind, self._bounds)
-        return tuple(
-            match.described() if match.file else self._stage_embedded(match) for match in matches
-        )
+        staged: list[Attachment] = []
+        try:
+            for match in match_parts(envelope.attachments, draft, kind, self._bounds):
+                # No comprehension: what is staged must be known when the next one is refused.
+                staged.append(match.described() if match.file else self._stage_embedded(match))  # noqa: PERF401
+        except Refusal:
+            self._outbox.attachments.drop_staged(staged)
+            raise
+        return tuple(staged)
 
     def _stage_embedded(self, part: Match) -> Attachment:
         try:
@@ -189,28 +212,6 @@ class Intake:
             )
         except OSError as exc:
             raise no_room(f"the disk does not take {part.name!r}: {exc.strerror}") from exc
-
-    def _room_for(self, one: Entry) -> Refusal | None:
-        bounds, size = self._bounds, self._outbox.size
-        if bounds.max_outbox_bytes and size.total() + one.size > bounds.max_outbox_bytes:
-            return no_room(
-                f"the outbox holds its {bounds.max_outbox_bytes} bytes; deliveries go on"
-            )
-        own = bounds.max_backend_bytes.get(one.backend, 0)
-        if own and size[one.backend] + one.size > own:
-            return no_room(f"the outbox holds its {own} bytes for {one.backend}; deliveries go on")
-        if (
-            bounds.min_free_bytes
-            and free_bytes(self._outbox.attachments.root) < bounds.min_free_bytes
-        ):
-            return no_room(f"less than {bounds.min_free_bytes} bytes are free on the disk")
-        return None
-
-
-def free_bytes(folder: Path) -> int:
-    """What a plain user may still write on the file system of `folder`."""
-    room = os.statvfs(folder)
-    return room.f_bavail * room.f_frsize
 
 
 def _judge_payload(kind: EntryKind, payload: dict[str, Any], prefix: str) -> Address:
@@ -234,8 +235,9 @@ def _check_key(key: str) -> None:
         printable(key)
     except ValueError as exc:
         raise unfit([FieldError("", f"Idempotency-Key {exc}")]) from exc
-    if not 0 < len(key) <= MAX_KEY_LENGTH:
-        raise unfit([FieldError("", f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters")])
+    if not 0 < len(key) <= MAX_NAME_LENGTH:
+        detail = f"Idempotency-Key must have 1 to {MAX_NAME_LENGTH} characters"
+        raise unfit([FieldError("", detail)])
 
 
 def _digest(kind: str, payload: dict[str, Any], parts: Sequence[Attachment]) -> str:
@@ -265,5 +267,5 @@ def _judge_all(intake: Intake, drafts: Sequence[Draft]) -> list[Entry | Refusal]
         try:
             judged.append(intake.judge(draft))
         except Refusal as refusal:
-            judged.append(refusal)
+            judged.append(refusal.alone())
     return judged

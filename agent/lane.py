@@ -1,34 +1,50 @@
 """A lane: everything that happens between one backend and its part of the outbox.
 
 Claim -> find if in doubt -> deliver -> settle, in a loop that a new entry wakes at once.
-Promises: a claim is committed before its first byte is sent; every claim is settled, also
-when the adapter has a bug; a lane waits for nothing that belongs to another backend; after a
-rest one real entry goes first, then more and more at the same time.
+Promises: a claim is committed before its first byte is sent; every claim is settled once,
+also when the adapter has a bug, the disk is full or the agent stops; a lane waits for nothing
+that belongs to another backend, and never spins; after a rest one real entry goes first, then
+more and more at the same time.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from math import ceil
-
+from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from agent.clock import Clock
-from agent.delivery import Delivery, Postponed, groups
+from agent.delivery import Abandoned, Delivery, Outcome, groups, halves
+from agent.patience import DISK_SECONDS, Patience
 from agent.resting import Rests
+from agent.retry import Bug
 from agent.route import Progress, Route
 from agent.settling import Settling
-from storage.entry import Claim, GiveBack
+from storage.entry import Claim, Place, Wanted
+from storage.errors import DiskRefused
 from storage.outbox import Outbox
 
 LONGEST_NAP_SECONDS = 5.0  # a lane looks around at least this often, and so feeds the watchdog
+# Where a backlog is looked at first, in turn: what is fresh and what is tried again get a share.
+TURNS: tuple[Place, ...] = (
+    "oldest",
+    "retried",
+    "oldest",
+    "newest",
+)
 
 
 class Lane:
     """One backend's deliveries."""
 
     def __init__(
-        self, route: Route, outbox: Outbox, *, clock: Clock, dice: Callable[[], float]
+        self,
+        route: Route,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        dice: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`pause` waits between two tries of a disk that refuses."""
         self.route = route
         self.beat = clock.monotonic()
         self.progress = Progress(slots=route.concurrency, last_outcome=self.beat)
@@ -38,12 +54,22 @@ class Lane:
         self._outbox = outbox
         self._clock = clock
         self._awake = asyncio.Event()
-        self._trips: set[asyncio.Task[None]] = set()
+        self._stepping = asyncio.Lock()
+        self._trips: dict[asyncio.Task[None], set[str]] = {}  # with the scopes that are out
+        self._bringing: set[asyncio.Task[Sequence[Outcome]]] = set()
+        self._turn = 0
         self._stopping = False
         self._log = structlog.get_logger().bind(backend=route.name)
+        self._patience = Patience(self._log, pause)
         self._delivery = Delivery(route, outbox, clock)
         self._settling = Settling(
-            route, outbox, rests=self.rests, progress=self.progress, clock=clock, dice=dice
+            route,
+            outbox,
+            rests=self.rests,
+            progress=self.progress,
+            patience=self._patience,
+            clock=clock,
+            dice=dice,
         )
 
     def wake(self) -> None:
@@ -52,9 +78,7 @@ class Lane:
 
     def tick(self) -> None:
         """The schedule's regular nudge: notices changed credentials, too."""
-        rest = self.rests.get()
-        if rest and rest.credentials and self.route.credentials() != self.progress.credentials:
-            self.rests.try_now()
+        self.rests.notice_credentials(self.route.credentials)
         self.wake()
 
     async def retry_now(self) -> None:
@@ -66,32 +90,31 @@ class Lane:
         """Drain until `stop`."""
         while not self._stopping:
             self._awake.clear()
-            nap = await self.step()
+            try:
+                nap = await self.step()
+            except DiskRefused as refused:
+                self._patience.tell(refused)
+                nap = DISK_SECONDS
             if not self._stopping:
                 await self._sleep(nap)
 
     async def step(self) -> float:
         """One pass: claim what may go now and send it off; seconds until there may be more."""
-        self.beat = self._clock.monotonic()
-        room, wait = self._room()
-        if room == 0:
-            return wait
-        claims = await self._outbox.claim(
-            self.route.name,
-            limit=room,
-            now=self._clock.now(),
-            resting=self.rests.closed_scopes(),
-        )
-        if not claims:
-            return await self._seconds_to_due()
-        self._pace(len(claims))
-        share = ceil(len(claims) / max(1, self.progress.slots - len(self._trips)))
-        for start in range(0, len(claims), share):
-            part = claims[start : start + share]
-            trip = asyncio.create_task(self._trip(part), name=f"trip:{self.route.name}")
-            self._trips.add(trip)
-            trip.add_done_callback(self._trip_done)
-        return 0.0 if self._room()[0] else LONGEST_NAP_SECONDS
+        async with self._stepping:
+            self.beat = self._clock.monotonic()
+            wanted, wait = self._wanted()
+            if wanted is None or self._stopping:
+                return wait
+            now = self._clock.now()
+            claims = await self._outbox.claim(self.route.name, wanted, now=now)
+            if self._stopping:
+                await self._settling.give_back(claims)
+                return wait
+            if not claims:
+                await self._end_idle_rests()
+                return await self._seconds_to_due(now)
+            self._send_off(claims)
+            return 0.0 if self._wanted()[0] else LONGEST_NAP_SECONDS
 
     async def settled(self) -> None:
         """Wait until nothing is on the wire."""
@@ -102,49 +125,130 @@ class Lane:
         """Claim no more; settle what is on the wire; what takes longer is left in doubt."""
         self._stopping = True
         self.wake()
-        if self._trips:
-            await asyncio.wait(set(self._trips), timeout=grace_seconds)
-        for trip in set(self._trips):
-            trip.cancel()
-        if self._trips:
-            await asyncio.wait(set(self._trips))
-        await self.route.adapter.close()
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._still()
+        except TimeoutError:
+            pass
+        self._patience.end()
+        for one in set(self._bringing):
+            one.cancel()
+        await self._still()
+        await self._delivery.close()
 
-    def _trip_done(self, trip: "asyncio.Task[None]") -> None:
-        self._trips.discard(trip)
-        self._awake.set()
-        if not trip.cancelled() and (error := trip.exception()) is not None:
-            # Settling failed: the disk refused. The claim stays leased, and a restart finds it.
-            self._log.error("settle.failed", error=str(error), exc_info=error)
+    async def _still(self) -> None:
+        """Wait until no claim is under way, and nothing is on the wire."""
+        async with self._stepping:
+            pass
+        await self.settled()
 
-    def _room(self) -> tuple[int, float]:
-        """How many entries may be claimed now; and when none, for how long."""
+    def _wanted(self) -> tuple[Wanted | None, float]:
+        """What may be claimed now; and when nothing may, for how long."""
         if not self.route.open_at(self._clock.now()):
-            return 0, LONGEST_NAP_SECONDS
+            return None, LONGEST_NAP_SECONDS
         pause = self.progress.next_send - self._clock.monotonic()
         if pause > 0:
-            return 0, pause
+            return None, pause
         rest = self.rests.get()
-        if rest is not None:
-            wait = rest.due - self._clock.monotonic()
-            if wait > 0 or self._trips:
-                return 0, max(wait, 0.0) if not self._trips else LONGEST_NAP_SECONDS
-            return 1, 0.0
-        free = self.progress.slots - len(self._trips)
-        return max(0, free) * self.route.batch_size, LONGEST_NAP_SECONDS
+        if rest is None:
+            free = self.progress.slots - len(self._trips)
+            return self._load(free) if free > 0 else None, LONGEST_NAP_SECONDS
+        if self._trips:
+            return None, LONGEST_NAP_SECONDS
+        wait = rest.due - self._clock.monotonic()
+        return self._probe(rest.failures) if wait <= 0 else None, max(wait, 0.0)
 
-    def _pace(self, count: int) -> None:
+    def _load(self, free: int) -> Wanted:
+        """As much as the free slots take, and a second's worth where the rate is limited."""
+        rate = self.route.rate_per_second
+        most = free * self.route.batch_size if rate is None else max(1, int(rate))
+        batch_size = min(self.route.batch_size, most)
+        return Wanted(
+            requests=min(free, most // batch_size),
+            batch_size=batch_size,
+            batched=frozenset(n for n, kind in self.route.kind.kinds.items() if kind.batched),
+            closed=self.rests.closed_scopes(set().union(*self._trips.values())),
+            probing=self.rests.due_scopes(),
+            first=TURNS[self._turn % len(TURNS)],
+        )
+
+    def _probe(self, failures: int) -> Wanted:
+        """One real entry: the one that was tried before, so that few come into doubt.
+
+        Ever more seldom (after 1, 2, 4, 8 failures) another one: if only that entry fails, the
+        backend is well. In a reject storm always the one that was not tried for longest.
+        """
+        first: Place = "newest" if failures.bit_count() == 1 else "retried"
+        return Wanted(
+            closed=self.rests.closed_scopes(()), first="oldest" if self.progress.storm else first
+        )
+
+    def _send_off(self, claims: Sequence[Claim]) -> None:
+        self._turn += 1
         if self.route.rate_per_second:
             earliest = max(self.progress.next_send, self._clock.monotonic())
-            self.progress.next_send = earliest + count / self.route.rate_per_second
+            self.progress.next_send = earliest + len(claims) / self.route.rate_per_second
+        for group in groups(claims, self.route.batch_size, self.route.kind.kinds):
+            trip = asyncio.create_task(self._trip(group), name=f"trip:{self.route.name}")
+            self._trips[trip] = {claim.scope for claim in group if claim.scope is not None}
+            trip.add_done_callback(self._trip_done)
 
-    async def _seconds_to_due(self) -> float:
-        due = await self._outbox.next_due(self.route.name)
+    def _trip_done(self, trip: "asyncio.Task[None]") -> None:
+        del self._trips[trip]
+        self._awake.set()
+        if not trip.cancelled() and (error := trip.exception()) is not None:
+            # The disk refused to the end. The claim stays leased, and the next start finds it.
+            self._log.error("settle.failed", error=str(error), exc_info=error)
+
+    async def _trip(self, claims: list[Claim]) -> None:
+        """Bring claims to the backend, a refused batch in ever smaller parts, and settle them."""
+        waiting = [claims]
+        while waiting:
+            group = waiting.pop(0)
+            tried_at = self._clock.monotonic()
+            outcomes = await self._bring(group)
+            again = halves(group, outcomes)
+            waiting[:0] = again
+            unsettled = {one.id for part in again for one in part}
+            ended = [
+                (one, end)
+                for one, end in zip(group, outcomes, strict=True)
+                if one.id not in unsettled
+            ]
+            if ended:
+                await self._settling.settle(*zip(*ended, strict=True), tried_at=tried_at)
+            if waiting and (self._stopping or self.rests.get() is not None):
+                await self._settling.give_back([one for part in waiting for one in part])
+                return
+
+    async def _bring(self, claims: list[Claim]) -> Sequence[Outcome]:
+        """Bring them in a task of its own, so that a stop cuts the sending and not the settling."""
+        bringing = asyncio.create_task(self._delivery.bring(claims))
+        self._bringing.add(bringing)
+        try:
+            return await bringing
+        except asyncio.CancelledError:
+            if not bringing.cancelled():
+                raise
+            cut = Abandoned() if self._stopping else Bug("the adapter cancelled its own request")
+            return [cut] * len(claims)
+        finally:
+            self._bringing.discard(bringing)
+
+    async def _end_idle_rests(self) -> None:
+        """A scope whose rest is due, and of which nothing is left to try, rests no more."""
+        if not self._trips:
+            for scope in self.rests.due_scopes():
+                await self._outbox.end_rest(self.route.name, scope)
+                self.rests.end(scope)
+
+    async def _seconds_to_due(self, now: int) -> float:
+        """After a claim at `now` found nothing: what was due waits for something else."""
+        due = await self._outbox.next_due(self.route.name, after=now)
         waits = [LONGEST_NAP_SECONDS]
         if due:
-            waits.append(max(0.01, (due - self._clock.now()) / 1000))
-        rest = self.rests.seconds_to_next()
-        if rest:
+            waits.append(max(0.001, (due - self._clock.now()) / 1000))
+        if (rest := self.rests.seconds_to_next()) is not None:
             waits.append(rest)
         return min(waits)
 
@@ -157,30 +261,3 @@ class Lane:
                 await self._awake.wait()
         except TimeoutError:
             pass
-
-    async def _trip(self, claims: Sequence[Claim]) -> None:
-        """Bring claims to the backend, group by group, and settle them."""
-        waiting = groups(claims, self.route.batch_size, self.route.kind.kinds)
-        while waiting:
-            group = waiting.pop(0)
-            try:
-                outcomes = await self._delivery.bring(group)
-            except asyncio.CancelledError:
-                await self._abandon(group, waiting)
-                raise
-            await self._settling.settle(group, outcomes)
-            if waiting and (self._stopping or self.rests.get() is not None):
-                await self._give_back(waiting)
-                return
-
-    async def _abandon(self, begun: Sequence[Claim], waiting: Sequence[Sequence[Claim]]) -> None:
-        """A stop that would not wait: the bytes may be out, so what has begun is in doubt."""
-        given = [GiveBack(one, 0, in_doubt=True, absences=one.absences) for one in begun]
-        await self._outbox.settle(self.route.name, given, now=self._clock.now())
-        await self._give_back(waiting)
-
-    async def _give_back(self, waiting: Sequence[Sequence[Claim]]) -> None:
-        """What was claimed and not begun waits again as if nothing had been."""
-        claims = [claim for group in waiting for claim in group]
-        if claims:
-            await self._settling.settle(claims, [Postponed(0, one.absences) for one in claims])

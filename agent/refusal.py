@@ -44,6 +44,11 @@ class Refusal(Exception):  # named by what it is to the producer
         """Is it our trouble and not the entry's, so that the same may be taken later?"""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
+    def alone(self) -> "Refusal":
+        """Itself, without the frames and causes that would keep what was refused in memory."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
     def problem(self) -> dict[str, Any]:
         """RFC 9457 problem details, the first faults only."""
         body: dict[str, Any] = {

@@ -1,28 +1,36 @@
 """Rests of one backend and of its scopes: who waits, until when, and what ends it.
 
-Durations are monotonic; what is stored is wall time, and a stored time that is further away
-than the longest delay is clamped, so that a wrong clock freezes nothing.
+Promises: neighbours that fail together are one failure; only a confirm ends a rest. Durations
+are monotonic; what is stored is wall time, and a stored time that is further away than the
+longest delay is clamped, so that a wrong clock freezes nothing.
 """
 
-from collections.abc import Callable
+import hashlib
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from agent.retry import Policy, RestState, RestWish
 from storage.entry import Rest
 
 WHOLE = ""  # the scope that is the backend itself
+MARK_LENGTH = 3  # hexadecimal digits
 
 
 @dataclass(slots=True)
 class Resting:
-    """One rest in force. `due`: monotonic seconds at which one real entry may be tried."""
+    """One rest in force. `due` and `begun` are monotonic seconds.
+
+    From `due` on one real entry may be tried. `begun`: when its last failure was noted.
+    """
 
     state: RestState
     reason: str
     since: int
     due: float
     failures: int
-    credentials: bool = False
+    begun: float
+    mark: str = ""
 
 
 class Rests:
@@ -50,20 +58,34 @@ class Rests:
         left = min(max(left, 0.0), self._policy.longest())
         state: RestState = stored.state  # type: ignore[assignment]  # written by stored()
         self._rests[stored.scope] = Resting(
-            state, stored.reason, stored.since, self._monotonic() + left, stored.failures
+            state,
+            stored.reason,
+            stored.since,
+            self._monotonic() + left,
+            stored.failures,
+            begun=-math.inf,
+            mark=stored.mark,
         )
 
-    def begin(self, wish: RestWish) -> Rest:
-        """Rest (longer); returns what to store."""
+    def begin(self, wish: RestWish, *, tried_at: float, fingerprint: str = "") -> Rest | None:
+        """Rest (longer); what to store. None: a rest that covers this failure is in force.
+
+        `tried_at`: when the attempt began that failed. One that began before the rest did is a
+        neighbour of what failed then: it may lengthen the rest, it is no further failure.
+        """
+        now = self._monotonic()
         before = self._rests.get(wish.scope)
-        failures = before.failures + 1 if before else 0
+        neighbour = before is not None and tried_at <= before.begun
+        failures = 0 if before is None else before.failures + (not neighbour)
         seconds = wish.seconds
+        if before is not None and neighbour and now + (seconds or 0.0) <= before.due:
+            return None
         if seconds is None:
             seconds = self._policy.backoff(failures, self._dice)
         since = before.since if before else self._now()
-        due = self._monotonic() + seconds
+        secret = mark(since, fingerprint) if wish.credentials else ""
         self._rests[wish.scope] = Resting(
-            wish.state, wish.reason, since, due, failures, wish.credentials
+            wish.state, wish.reason, since, now + seconds, failures, now, secret
         )
         return self.stored(wish.scope)
 
@@ -71,7 +93,16 @@ class Rests:
         """A rest as the database keeps it."""
         rest = self._rests[scope]
         until = self._now() + round((rest.due - self._monotonic()) * 1000)
-        return Rest(self._backend, scope, rest.state, rest.reason, rest.since, until, rest.failures)
+        return Rest(
+            self._backend,
+            scope,
+            rest.state,
+            rest.reason,
+            rest.since,
+            until,
+            rest.failures,
+            rest.mark,
+        )
 
     def end(self, scope: str) -> bool:
         """A confirm ended the rest. False: there was none."""
@@ -86,16 +117,42 @@ class Rests:
         for rest in self._rests.values():
             rest.due = self._monotonic()
 
-    def closed_scopes(self) -> list[str]:
-        """Scopes that may not be tried yet."""
+    def answered(self) -> None:
+        """The backend has answered, if not with a proof: the next entry may be tried at once."""
+        if rest := self._rests.get(WHOLE):
+            rest.due = self._monotonic()
+
+    def notice_credentials(self, fingerprint: Callable[[], str]) -> None:
+        """Where a secret was refused and is another one now, try it at once."""
+        rest = self._rests.get(WHOLE)
+        if rest and rest.mark and rest.mark != mark(rest.since, fingerprint()):
+            self.try_now()
+
+    def closed_scopes(self, on_wire: Collection[str]) -> tuple[str, ...]:
+        """Scopes that may not be tried: not yet, or because one of their entries is out."""
+        return tuple(
+            scope
+            for scope, rest in self.scopes().items()
+            if rest.due > self._monotonic() or scope in on_wire
+        )
+
+    def due_scopes(self) -> frozenset[str]:
+        """Scopes that may be tried with one entry."""
         now = self._monotonic()
-        return [s for s, rest in self._rests.items() if s != WHOLE and rest.due > now]
+        return frozenset(scope for scope, rest in self.scopes().items() if rest.due <= now)
 
     def scopes(self) -> dict[str, Resting]:
         """The scopes at rest, for `status`."""
         return {scope: rest for scope, rest in self._rests.items() if scope != WHOLE}
 
     def seconds_to_next(self) -> float | None:
-        """Until the first rest is due, at least 0; None when nothing rests."""
-        waits = [rest.due - self._monotonic() for rest in self._rests.values()]
-        return max(0.0, min(waits)) if waits else None
+        """Until the next rest becomes due; None when none will."""
+        now = self._monotonic()
+        return min((r.due - now for r in self._rests.values() if r.due > now), default=None)
+
+
+def mark(since: int, fingerprint: str) -> str:
+    """A few bits of a secret's fingerprint: enough to notice a change over a restart, too few
+    to find the secret by. `since` salts it.
+    """
+    return hashlib.sha256(f"{since}:{fingerprint}".encode()).hexdigest()[:MARK_LENGTH]

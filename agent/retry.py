@@ -5,7 +5,7 @@ for entries and seconds for rests; `dice()` gives [0, 1).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from adapters.base import (
@@ -48,6 +48,15 @@ class Policy:
         """Full jitter below a cap that doubles: many agents must not come back together."""
         cap = min(self.max_delay_seconds, self.first_delay_seconds * 2.0 ** min(failures, 32))
         return max(SHORTEST_REST_SECONDS, cap * dice())
+
+    def obey(self, retry_after: float | None, dice: Callable[[], float]) -> float | None:
+        """How long to rest when asked to; None: nothing sensible was asked.
+
+        A little longer than asked: thousands of agents were told the same second.
+        """
+        if retry_after is None or not retry_after > 0:
+            return None
+        return min(retry_after + self.backoff(0, dice), self.max_retry_after_seconds)
 
 
 RestState = Literal["offline", "refused", "throttled", "parked"]
@@ -93,21 +102,42 @@ def decide(
         case Unreachable():
             return Decision(kept, RestWish("offline", error.detail))
         case Refused():
-            doubtful = GiveBack(claim, 0, claim.in_doubt or error.landed, failure=failure)
-            secret = error.credentials and policy.has_secret
-            seconds = policy.auth_retry_seconds if secret else None
-            wish = RestWish("refused", error.detail, "", seconds, secret)
-            return Decision(doubtful, wish)
+            return _refused(error, claim, policy)
         case Parked():
-            return Decision(kept, RestWish("parked", error.detail, error.scope))
+            return _parked(error, kept, policy, now, dice)
         case Throttled():
-            asked = error.retry_after
-            seconds = None if asked is None else min(asked, policy.max_retry_after_seconds)
-            return Decision(kept, RestWish("throttled", error.detail, "", seconds))
+            return Decision(
+                kept, RestWish("throttled", error.detail, "", policy.obey(error.retry_after, dice))
+            )
         case Rejected() | BatchRefused():
             return Decision(Bury(claim, failure, stop_stream=policy.on_dead == "stop"))
         case _:
             return _uncertain(error, claim, policy, others_confirmed, uncertain_in_row, now, dice)
+
+
+def _refused(error: Refused, claim: Claim, policy: Policy) -> Decision:
+    failure = failure_of(error)
+    settlement = GiveBack(
+        claim, 0, claim.in_doubt or error.landed, sent=error.landed, failure=failure
+    )
+    secret = error.credentials and policy.has_secret
+    seconds = policy.auth_retry_seconds if secret else None
+    return Decision(settlement, RestWish("refused", error.detail, "", seconds, secret))
+
+
+def _parked(
+    error: Parked, kept: GiveBack, policy: Policy, now: int, dice: Callable[[], float]
+) -> Decision:
+    if isinstance(error, UnknownKind):
+        seconds = policy.max_delay_seconds
+        wish = RestWish("refused", error.detail, error.scope, seconds)
+    else:
+        seconds = policy.backoff(kept.claim.tries, dice)
+        wish = RestWish("parked", error.detail, error.scope)
+    if error.scope == kept.claim.scope:
+        return Decision(kept, wish)
+    # The rest of another scope does not hold this entry back: it has to wait by itself.
+    return Decision(replace(kept, due_at=now + round(seconds * 1000)), wish)
 
 
 def _uncertain(
@@ -123,11 +153,14 @@ def _uncertain(
     attempts = claim.attempts + int(others_confirmed)
     if attempts >= policy.max_attempts:
         return Decision(Bury(claim, failure, stop_stream=policy.on_dead == "stop"))
-    pause = policy.backoff(attempts, dice)
-    settlement = GiveBack(
-        claim, now + round(pause * 1000), in_doubt=True, counted=others_confirmed, failure=failure
-    )
     silent = uncertain_in_row >= UNCERTAIN_IN_A_ROW
+    # Where the backend rests, its rest sets the time, and this entry is the next to be tried:
+    # otherwise every probe of a backend that swallows answers would put another one in doubt.
+    pause = 0.0 if silent else policy.backoff(attempts, dice)
+    due_at = now + round(pause * 1000)
+    settlement = GiveBack(
+        claim, due_at, in_doubt=True, counted=others_confirmed, sent=True, failure=failure
+    )
     return Decision(settlement, RestWish("offline", error.detail) if silent else None)
 
 
@@ -140,3 +173,16 @@ class Bug(Uncertain):
     """An adapter raised something that is no DeliveryError: our fault, the outcome unknown."""
 
     side: Side = "agent"
+
+
+class UnknownKind(Parked):
+    """The settings name an adapter that does not know this kind of entry: kept, and told."""
+
+    side: Side = "agent"
+
+    def __init__(self, backend: str, adapter: str, kind: str) -> None:
+        super().__init__(
+            f"{backend} is of kind {adapter}, which takes no {kind!r}: such entries were accepted"
+            f" under other settings. Set backends.{backend}.kind right, or discard them",
+            scope=f"kind {kind}",
+        )

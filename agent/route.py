@@ -9,7 +9,11 @@ from agent.retry import Policy
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a lane needs to know of its backend."""
+    """What a lane needs to know of its backend.
+
+    `open_at` says whether entries may leave at a time (epoch ms); `credentials` gives a
+    fingerprint of the secret, to notice that it was changed.
+    """
 
     name: str
     kind: BackendKind
@@ -24,12 +28,16 @@ class Route:
 
 @dataclass(slots=True)
 class Progress:
-    """What a lane remembers between attempts; all of it may be forgotten by a restart."""
+    """What a lane remembers between attempts; all of it may be forgotten by a restart.
 
+    `slots`: requests at the same time. `pause`: seconds between two requests while a backend
+    that has just come back is not to be overrun. `last_outcome` and `next_send` are monotonic.
+    """
+
+    slots: int = 1
+    pause: float = 0.0
     uncertain_in_row: int = 0
     rejected_in_row: list[str] = field(default_factory=list)
     storm: bool = False
-    slots: int = 1
     last_outcome: float = 0.0
     next_send: float = 0.0
-    credentials: str = ""

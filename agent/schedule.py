@@ -79,10 +79,10 @@ class Schedule:
             step = (now_wall - wall) / 1000 - (now_monotonic - monotonic)
             wall, monotonic = now_wall, now_monotonic
             if abs(step) > STEP_SECONDS:
-                await self._rearm(step)
+                log.warning("clock.stepped", seconds=round(step, 1))
+                await _guarded(Recurring("clock-step", TICK_SECONDS, self._rearm))()
 
-    async def _rearm(self, step: float) -> None:
-        log.warning("clock.stepped", seconds=round(step, 1))
+    async def _rearm(self) -> None:
         for job in self._scheduler.get_jobs():
             self._scheduler.modify_job(job.id, next_run_time=datetime.now(UTC))
         await self._on_step()

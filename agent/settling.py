@@ -1,7 +1,7 @@
 """Settle what came back: verdicts become moves in the outbox, and rests of the backend.
 
-Promises: every claim handed in is settled in one transaction; a confirm is the only thing
-that ends a rest; in a reject storm nothing is buried.
+Promises: every claim handed in is settled in one transaction, as soon as the disk takes it; a
+confirm is the only thing that ends a rest; in a reject storm nothing is buried.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,26 +9,31 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from adapters.base import DeliveryError, Rejected, Uncertain
+from adapters.base import BatchRefused, DeliveryError, Rejected, Uncertain
 from agent.clock import Clock
-from agent.delivery import Outcome, Postponed
+from agent.delivery import Abandoned, Outcome, Postponed, Unclear
+from agent.patience import Patience
 from agent.resting import WHOLE, Rests
-from agent.retry import RestWish, decide
+from agent.retry import SHORTEST_REST_SECONDS, RestWish, decide
 from agent.route import Progress, Route
-from storage.entry import Bury, Claim, Confirm, GiveBack, Receipt
+from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt
+from storage.errors import DiskRefused
 from storage.outbox import Outbox
 from storage.settle import Settlement
 
 STORM = 20  # different entries rejected in a row without a confirm
+ABANDONED = Failure("Abandoned", "agent", "the agent stopped before the backend had answered")
+UNSETTLED = Failure("Bug", "agent", "its outcome could not be stored: see the agent's log")
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How one claim is going to be settled."""
+    """How one claim is going to be settled. `answered`: the backend has said something."""
 
     settlement: Settlement
     rest: RestWish | None = None
     rejected: bool = False
+    answered: bool = False
 
 
 class Settling:
@@ -41,6 +46,7 @@ class Settling:
         *,
         rests: Rests,
         progress: Progress,
+        patience: Patience,
         clock: Clock,
         dice: Callable[[], float],
     ) -> None:
@@ -48,51 +54,94 @@ class Settling:
         self._outbox = outbox
         self._rests = rests
         self._progress = progress
+        self._patience = patience
         self._clock = clock
         self._dice = dice
         self._log = structlog.get_logger().bind(backend=route.name)
 
-    async def settle(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> None:
-        """Settle claims by what became of them; let the backend rest or flow accordingly."""
+    async def settle(
+        self, claims: Sequence[Claim], outcomes: Sequence[Outcome], *, tried_at: float
+    ) -> None:
+        """Settle claims of one request by what became of them; rest or flow accordingly.
+
+        `tried_at`: when the request began (monotonic). Raises DiskRefused at a stop only.
+        """
+        self._count_uncertain(outcomes)
         decisions = [self._judge(one, end) for one, end in zip(claims, outcomes, strict=True)]
         storm = self._notice_storm(decisions)
         if storm:
             decisions = [self._spare(one) for one in decisions]
-        await self._outbox.settle(
-            self._route.name, [one.settlement for one in decisions], now=self._clock.now()
-        )
-        self._progress.last_outcome = self._clock.monotonic()
+        if not await self._write([one.settlement for one in decisions]):
+            return
+        if any(not isinstance(one, Postponed) or one.asked for one in outcomes):
+            self._progress.last_outcome = self._clock.monotonic()
         if storm:
-            await self._dig_up()
-        await self._rest_or_flow(decisions)
+            await self._dig_up({one.settlement.claim.id for one in decisions})
+        await self._rest_or_flow(decisions, tried_at)
         self._tell(decisions)
+
+    async def give_back(self, claims: Sequence[Claim]) -> None:
+        """What was claimed and not begun waits again as if nothing had been."""
+        if claims:
+            await self._write([GiveBack(c, 0, c.in_doubt, absences=c.absences) for c in claims])
+
+    async def _write(self, settlements: Sequence[Settlement]) -> bool:
+        """False: they could not be stored as they are, and were given back in doubt instead."""
+        name, now = self._route.name, self._clock.now
+        try:
+            await self._patience.write(lambda: self._outbox.settle(name, settlements, now=now()))
+        except DiskRefused:
+            raise
+        except Exception:  # noqa: BLE001 - a claim must not stay leased until a restart
+            self._log.exception("settle.failed", entries=[one.claim.id for one in settlements])
+            due = now() + round(self._route.policy.max_delay_seconds * 1000)
+            given = [
+                GiveBack(one.claim, due, in_doubt=True, sent=True, failure=UNSETTLED)
+                for one in settlements
+            ]
+            await self._patience.write(lambda: self._outbox.settle(name, given, now=now()))
+            return False
+        return True
+
+    def _count_uncertain(self, outcomes: Sequence[Outcome]) -> None:
+        errors = [one.error if isinstance(one, Unclear) else one for one in outcomes]
+        if any(isinstance(one, Receipt) for one in errors):
+            self._progress.uncertain_in_row = 0
+        elif any(isinstance(one, Uncertain) for one in errors):
+            # One request is one lost answer. After a rest, one is enough.
+            self._progress.uncertain_in_row += 3 if self._rests.get() else 1
 
     def _judge(self, claim: Claim, outcome: Outcome) -> Settled:
         match outcome:
             case Receipt():
-                self._progress.uncertain_in_row = 0
-                return Settled(Confirm(claim, outcome))
-            case Postponed(due_at=due_at, absences=absences):
-                return Settled(GiveBack(claim, due_at, claim.in_doubt, absences=absences))
+                return Settled(Confirm(claim, outcome), answered=True)
+            case Postponed(due_at=due_at, absences=absences, asked=asked):
+                back = GiveBack(claim, due_at, claim.in_doubt, absences=absences)
+                return Settled(back, answered=asked)
+            case Abandoned():
+                return Settled(GiveBack(claim, 0, in_doubt=True, sent=True, failure=ABANDONED))
+            case Unclear(error=error):
+                settled = self._judge_error(claim, error)
+                if isinstance(settled.settlement, GiveBack):
+                    unsent = replace(settled.settlement, sent=False)
+                    return replace(settled, settlement=unsent)
+                return settled
             case _:
                 return self._judge_error(claim, outcome)
 
     def _judge_error(self, claim: Claim, error: DeliveryError) -> Settled:
-        progress = self._progress
-        if isinstance(error, Uncertain):
-            # After a rest one lost answer is enough: the backend is still not well.
-            progress.uncertain_in_row += 3 if self._rests.get() else 1
         delivered = self._outbox.delivered[self._route.name]
         decision = decide(
             error,
             claim,
             self._route.policy,
             others_confirmed=claim.confirms_seen is not None and claim.confirms_seen < delivered,
-            uncertain_in_row=progress.uncertain_in_row,
+            uncertain_in_row=self._progress.uncertain_in_row,
             now=self._clock.now(),
             dice=self._dice,
         )
-        return Settled(decision.settlement, decision.rest, rejected=isinstance(error, Rejected))
+        rejected = isinstance(error, Rejected | BatchRefused)
+        return Settled(decision.settlement, decision.rest, rejected, answered=rejected)
 
     def _notice_storm(self, decisions: Sequence[Settled]) -> bool:
         """Has the backend begun to reject everything? Then it, not the entries, is at fault."""
@@ -111,21 +160,26 @@ class Settling:
 
     def _spare(self, one: Settled) -> Settled:
         """In a storm nothing is buried: the entry waits, and another one is tried next."""
-        if not one.rejected or not isinstance(one.settlement, Bury):
+        if not isinstance(one.settlement, Bury) or not one.rejected:
             return one
-        pause = self._route.policy.backoff(0, self._dice)
-        failure = one.settlement.failure
-        due = self._clock.now() + round(pause * 1000) + 1
-        back = GiveBack(one.settlement.claim, due, in_doubt=False, failure=failure)
+        claim, failure = one.settlement.claim, one.settlement.failure
+        due = self._clock.now() + round(self._route.policy.backoff(0, self._dice) * 1000)
+        back = GiveBack(claim, due, claim.in_doubt, failure=failure)
         reason = f"it rejects everything, last: {failure.detail}"
         return replace(one, settlement=back, rest=RestWish("refused", reason))
 
-    async def _dig_up(self) -> None:
-        """What was buried before the storm was noticed waits again."""
-        buried, self._progress.rejected_in_row = self._progress.rejected_in_row, []
-        await self._outbox.retry(buried, now=self._clock.now(), who="agent: reject storm")
+    async def _dig_up(self, spared: set[str]) -> None:
+        """What was buried before the storm was noticed waits again, behind what is fresh."""
+        buried = [id_ for id_ in self._progress.rejected_in_row if id_ not in spared]
+        self._progress.rejected_in_row = []
+        if buried:
+            now = self._clock.now()
+            who = "agent: reject storm"
+            await self._patience.write(
+                lambda: self._outbox.retry(buried, now=now, who=who, due_at=now)
+            )
 
-    async def _rest_or_flow(self, decisions: Sequence[Settled]) -> None:
+    async def _rest_or_flow(self, decisions: Sequence[Settled], tried_at: float) -> None:
         confirmed = [
             one.settlement.claim for one in decisions if isinstance(one.settlement, Confirm)
         ]
@@ -134,27 +188,35 @@ class Settling:
                 await self._flow(scope)
         wishes = {one.rest.scope: one.rest for one in decisions if one.rest is not None}
         for wish in wishes.values():
-            await self._rest(wish)
-        if not wishes and not confirmed and (rest := self._rests.get()):
-            rest.due = self._clock.monotonic()  # it answered: try the next entry at once
+            await self._rest(wish, tried_at)
+        if not wishes and any(one.answered for one in decisions):
+            self._rests.answered()
 
     async def _flow(self, scope: str) -> None:
         if self._rests.end(scope):
-            await self._outbox.end_rest(self._route.name, scope)
+            await self._patience.write(lambda: self._outbox.end_rest(self._route.name, scope))
             self._log.info("backend.flows", scope=scope or None)
             if scope == WHOLE:
                 self._progress.slots = 1
+                self._progress.pause = self._route.policy.first_delay_seconds
+        elif scope == WHOLE and self._progress.pause:
+            self._progress.pause /= 2
+            if self._progress.pause < SHORTEST_REST_SECONDS:
+                self._progress.pause = 0.0
         elif scope == WHOLE:
             self._progress.slots = min(self._route.concurrency, self._progress.slots * 2)
+        if scope == WHOLE and self._progress.pause:
+            # Below one request in flight: many agents were waiting for the same moment.
+            later = self._clock.monotonic() + self._progress.pause * (1 + self._dice()) / 2
+            self._progress.next_send = max(self._progress.next_send, later)
 
-    async def _rest(self, wish: RestWish) -> None:
+    async def _rest(self, wish: RestWish, tried_at: float) -> None:
         before = self._rests.get(wish.scope)
-        if before and before.state == wish.state and before.due > self._clock.monotonic():
-            return  # its neighbours on the wire failed alike: one outage is one failure
-        if wish.credentials:
-            self._progress.credentials = self._route.credentials()
-        stored = self._rests.begin(wish)
-        await self._outbox.write_rest(stored)
+        fingerprint = self._route.credentials() if wish.credentials else ""
+        stored = self._rests.begin(wish, tried_at=tried_at, fingerprint=fingerprint)
+        if stored is None:
+            return
+        await self._patience.write(lambda: self._outbox.write_rest(stored))
         if before is None or (before.state, before.reason) != (wish.state, wish.reason):
             tell = self._log.error if wish.state == "refused" else self._log.info
             tell("backend.rests", state=wish.state, scope=wish.scope or None, reason=wish.reason)

@@ -7,6 +7,7 @@ is replaced; what an operator discarded may come again.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -23,13 +24,26 @@ from sqlalchemy import (
     text,
 )
 
-from storage.dialect import insert_new
+from storage.dialect import in_chunks, insert_new
 from storage.entry import Accepted, Entry
 from storage.schema import attachment, attempt, audit, body, entry, label, receipt
 from storage.states import State
 from storage.streams import Stream, demote, promote
 
-CHUNK = 2000  # SQLite takes 32,766 variables in one statement
+CHUNK = 2000  # entries at a time: bounds what one list of entries takes of memory
+
+Key = tuple[str, str, str]  # backend, kind, key
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The entry that holds a key."""
+
+    id: str
+    digest: str
+    state: State
+    size: int
+
 
 _ahead = entry.alias("ahead")
 # Bound under names of their own: an INSERT's own columns already take "stream" and "backend".
@@ -47,8 +61,8 @@ def accept(
 ) -> list[Accepted]:
     """Store `entries` in order. `urls`: where each backend is, to know whose receipts count."""
     outcomes: list[Accepted] = []
-    for start in range(0, len(entries), CHUNK):
-        outcomes += _accept_chunk(connection, entries[start : start + CHUNK], urls)
+    for some in in_chunks(entries, CHUNK):
+        outcomes += _accept_chunk(connection, some, urls)
     return outcomes
 
 
@@ -59,16 +73,18 @@ def _accept_chunk(
     delivered = _delivered(connection, entries, urls)
     _undo(connection, [e for e in entries if e.id in delivered and e.id in fresh])
     fresh -= delivered.keys()
-    outcomes: dict[str, Accepted] = {}
+    held = _held(connection, [e for e in entries if e.id not in fresh and e.id not in delivered])
+    outcomes: list[Accepted] = []
     for one in entries:
         if one.id in delivered:
-            outcomes[one.id] = _judge_receipt(one, delivered[one.id])
+            outcomes.append(_judge_receipt(one, delivered[one.id]))
         elif one.id in fresh:
-            outcomes[one.id] = Accepted(one.id, one.key, "accepted")
+            outcomes.append(Accepted(one.id, one.key, "accepted"))
         else:
-            outcomes[one.id] = _meet(connection, one, fresh)
-    _insert_details(connection, [e for e in entries if e.id in fresh])
-    return [outcomes[one.id] for one in entries]
+            outcomes.append(_meet(connection, one, held))
+    taken = {one.id for one in outcomes if one.state == "accepted"}
+    _insert_details(connection, [e for e in entries if e.id in taken])
+    return outcomes
 
 
 def _insert(connection: Connection, entries: Sequence[Entry]) -> set[str]:
@@ -168,46 +184,57 @@ def _judge_receipt(one: Entry, row: Row[Any]) -> Accepted:
     return Accepted(row.entry_id, one.key, "duplicate" if same else "conflict")
 
 
-def _meet(connection: Connection, one: Entry, fresh: set[str]) -> Accepted:
-    """Decide about an entry whose key another entry holds."""
-    held = connection.execute(
-        select(entry.c.id, entry.c.digest, entry.c.state, entry.c.stream).where(
-            entry.c.backend == one.backend, entry.c.kind == one.kind, entry.c.key == one.key
+def _held(connection: Connection, entries: Sequence[Entry]) -> dict[Key, Holder]:
+    """Who holds the keys that were taken."""
+    doors: dict[tuple[str, str], list[str]] = {}
+    for one in entries:
+        doors.setdefault((one.backend, one.kind), []).append(one.key)
+    found: dict[Key, Holder] = {}
+    for (backend, kind), keys in doors.items():
+        query = select(entry.c.key, entry.c.id, entry.c.digest, entry.c.state, entry.c.size).where(
+            entry.c.backend == backend, entry.c.kind == kind, entry.c.key.in_(keys)
         )
-    ).one()
-    same = held.digest == one.digest
-    if held.state != State.DEAD:
-        return Accepted(held.id, one.key, "duplicate" if same else "conflict")
+        for row in connection.execute(query):
+            holder = Holder(row.id, row.digest, State(row.state), row.size)
+            found[backend, kind, row.key] = holder
+    return found
+
+
+def _meet(connection: Connection, one: Entry, held: dict[Key, Holder]) -> Accepted:
+    """Decide about an entry whose key another entry holds; `held` is kept true."""
+    key = (one.backend, one.kind, one.key)
+    holder = held[key]
+    same = holder.digest == one.digest
+    if holder.state is not State.DEAD:
+        return Accepted(holder.id, one.key, "duplicate" if same else "conflict")
     if same:
-        revive(connection, [held.id])
-        return Accepted(held.id, one.key, "retried")
-    replaced = f"replaced by {one.id}: same key, other content"
-    forget(connection, [held.id], at=one.accepted.wall, who=one.producer.via, detail=replaced)
+        revive(connection, [holder.id])
+        held[key] = replace(holder, state=State.PENDING)
+        return Accepted(holder.id, one.key, "retried")
+    said = f"replaced by {one.id}: same key, other content"
+    forget(connection, [holder.id], at=one.accepted.wall, who=one.producer.via, detail=said)
     _insert(connection, [one])
-    fresh.add(one.id)
-    return Accepted(one.id, one.key, "accepted")
+    held[key] = Holder(one.id, one.digest, State.PENDING, one.size)
+    return Accepted(one.id, one.key, "accepted", holder.id, holder.size)
 
 
-def revive(connection: Connection, ids: Sequence[str]) -> list[str]:
+def revive(connection: Connection, ids: Sequence[str], *, due_at: int = 0) -> None:
     """Dead letters wait again with no attempts against them; the in-doubt mark is kept."""
     # Written as literals: with bound parameters PostgreSQL would not use the partial indexes.
     rows = connection.execute(
         text(
-            "UPDATE entry SET state = 0, attempts = 0, due_at = 0, absences = 0,"
+            "UPDATE entry SET state = 0, attempts = 0, due_at = :due_at, absences = 0,"
             " head = CASE WHEN stream IS NULL THEN 1 ELSE 0 END"
             " WHERE id IN :ids AND state = 3 RETURNING id, backend, stream"
         ).bindparams(bindparam("ids", expanding=True)),
-        {"ids": list(ids)},
+        {"ids": list(ids), "due_at": due_at},
     ).all()
     streams: list[Stream] = [(r.backend, r.stream) for r in rows if r.stream is not None]
     demote(connection, streams)
     promote(connection, streams)
-    return [row.id for row in rows]
 
 
-def forget(
-    connection: Connection, ids: Sequence[str], *, at: int, who: str, detail: str
-) -> list[str]:
+def forget(connection: Connection, ids: Sequence[str], *, at: int, who: str, detail: str) -> None:
     """Delete entries that are not in flight, leaving an audit row each; their keys are free."""
     rows = connection.execute(
         text(
@@ -217,7 +244,7 @@ def forget(
     ).all()
     gone = [row.id for row in rows]
     if not gone:
-        return []
+        return
     for table, column in ((body, body.c.id), *_details()):
         connection.execute(delete(table).where(column.in_(gone)))
     connection.execute(
@@ -235,7 +262,6 @@ def forget(
         ],
     )
     promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
-    return gone
 
 
 def _details() -> list[tuple[Any, Any]]:

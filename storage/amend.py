@@ -1,80 +1,92 @@
 """What operators and the clock do to entries that are not in flight: retry, discard, expire."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, text
 
 from storage.accept import forget, revive
+from storage.dialect import in_chunks
+from storage.entry import Failure
+from storage.history import attempt_row, told
 from storage.schema import attempt, audit, entry
 from storage.states import MOVES, State
 from storage.streams import promote
 
+EXPIRED = Failure("Expired", "entry", "expires_at is past")
+EXPIRY_CHUNK = 5000  # entries in one transaction, so that accepts do not wait behind a clean-up
 
-def retry(connection: Connection, ids: Sequence[str], *, now: int, who: str) -> list[State | None]:
-    """Dead letters wait again; waiting entries become due now.
+_DUE_NOW = text("UPDATE entry SET due_at = 0 WHERE id IN :ids AND state = 0").bindparams(
+    bindparam("ids", expanding=True)
+)
+_EXPIRE = text(
+    "UPDATE entry SET state = 3, head = 0, last_error = :told WHERE seq IN ("
+    "  SELECT seq FROM entry WHERE expires_at IS NOT NULL AND expires_at <= :now"
+    "  AND state <> 3 AND state <> 1 LIMIT :limit)"
+    " RETURNING id, backend, stream"
+)
 
-    For each id the state it was found in, None when the outbox does not hold it; it moved if
-    that state is one that `MOVES` allows the verb.
-    """
-    states = states_of(connection, ids)
-    dead = [id_ for id_ in ids if states.get(id_) is State.DEAD]
-    waiting = [id_ for id_ in ids if states.get(id_) is State.PENDING]
-    if dead:
-        revive(connection, dead)
-    if waiting:
-        connection.execute(
-            text("UPDATE entry SET due_at = 0 WHERE id IN :ids AND state = 0").bindparams(
-                bindparam("ids", expanding=True)
-            ),
-            {"ids": waiting},
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry as a verb came upon it. `size`: the bytes that it occupies."""
+
+    backend: str
+    state: State
+    size: int
+
+
+def look_up(connection: Connection, ids: Sequence[str]) -> dict[str, Found]:
+    """Each id that the outbox holds."""
+    found: dict[str, Found] = {}
+    for some in in_chunks(ids):
+        query = select(entry.c.id, entry.c.backend, entry.c.state, entry.c.size).where(
+            entry.c.id.in_(some)
         )
-    write_audit(connection, "retry", [*dead, *waiting], now=now, who=who)
-    return [states.get(id_) for id_ in ids]
+        for row in connection.execute(query):
+            found[row.id] = Found(row.backend, State(row.state), row.size)
+    return found
 
 
-def discard(
-    connection: Connection, ids: Sequence[str], *, now: int, who: str
-) -> list[State | None]:
+def retry(
+    connection: Connection, ids: Sequence[str], *, now: int, who: str, due_at: int = 0
+) -> dict[str, Found]:
+    """Dead letters wait again, from `due_at` on; waiting entries become due now.
+
+    Each id that the outbox holds, as it was found; it moved if its state is one that `MOVES`
+    allows the verb.
+    """
+    found = look_up(connection, ids)
+    dead = [id_ for id_, one in found.items() if one.state is State.DEAD]
+    waiting = [id_ for id_, one in found.items() if one.state is State.PENDING]
+    for some in in_chunks(dead):
+        revive(connection, some, due_at=due_at)
+    for some in in_chunks(waiting):
+        connection.execute(_DUE_NOW, {"ids": list(some)})
+    _write_audit(connection, "retry", [*dead, *waiting], found, now=now, who=who)
+    return found
+
+
+def discard(connection: Connection, ids: Sequence[str], *, now: int, who: str) -> dict[str, Found]:
     """Delete entries for good, with an audit row each. Results as for `retry`."""
-    states = states_of(connection, ids)
-    going = [id_ for id_ in ids if id_ in states and MOVES["discard"].allows(states[id_])]
-    if going:
-        forget(connection, going, at=now, who=who, detail="by an operator")
-    return [states.get(id_) for id_ in ids]
+    found = look_up(connection, ids)
+    going = [id_ for id_, one in found.items() if MOVES["discard"].allows(one.state)]
+    for some in in_chunks(going):
+        forget(connection, some, at=now, who=who, detail="by an operator")
+    return found
 
 
-def expire(connection: Connection, *, now: int) -> list[str]:
-    """Entries past their `expires_at` become dead letters; returns their ids."""
-    told = json.dumps(
-        {"at": now, "class": "Expired", "side": "entry", "detail": "expires_at is past"}
-    )
-    rows = connection.execute(
-        text(
-            "UPDATE entry SET state = 3, head = 0, last_error = :told"
-            " WHERE expires_at IS NOT NULL AND expires_at <= :now AND state IN (0, 2)"
-            " RETURNING id, backend, stream"
-        ),
-        {"now": now, "told": told},
-    ).all()
+def expire(connection: Connection, *, now: int) -> list[tuple[str, str]]:
+    """Entries past their `expires_at` become dead letters, EXPIRY_CHUNK of them at most.
+
+    Returns (id, backend) of each.
+    """
+    values = {"now": now, "told": told(EXPIRED, now), "limit": EXPIRY_CHUNK}
+    rows = connection.execute(_EXPIRE, values).all()
     promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
     if rows:
-        connection.execute(
-            insert(attempt),
-            [
-                {
-                    "entry_id": row.id,
-                    "first_at": now,
-                    "last_at": now,
-                    "times": 1,
-                    "outcome": "Expired",
-                    "side": "entry",
-                    "detail": "expires_at is past",
-                }
-                for row in rows
-            ],
-        )
-    return [row.id for row in rows]
+        connection.execute(insert(attempt), [attempt_row(row.id, EXPIRED, now) for row in rows])
+    return [(row.id, row.backend) for row in rows]
 
 
 def clamp_due(connection: Connection, *, backend: str, now: int, horizon: int) -> int:
@@ -88,32 +100,26 @@ def clamp_due(connection: Connection, *, backend: str, now: int, horizon: int) -
     ).rowcount
 
 
-def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, State]:
-    """The present state of each id that the outbox holds."""
-    query = select(entry.c.id, entry.c.state).where(entry.c.id.in_(list(ids)))
-    return {row.id: State(row.state) for row in connection.execute(query)}
-
-
-def write_audit(
-    connection: Connection, verb: str, ids: Sequence[str], *, now: int, who: str
+def _write_audit(
+    connection: Connection,
+    verb: str,
+    ids: Sequence[str],
+    found: Mapping[str, Found],
+    *,
+    now: int,
+    who: str,
 ) -> None:
     """One row per entry: who did what, when."""
-    if not ids:
-        return
-    named = dict(
-        connection.execute(select(entry.c.id, entry.c.backend).where(entry.c.id.in_(ids))).tuples()
-    )
-    connection.execute(
-        insert(audit),
-        [
-            {
-                "at": now,
-                "verb": verb,
-                "entry_id": id_,
-                "backend": named.get(id_, ""),
-                "who": who,
-                "detail": "",
-            }
-            for id_ in ids
-        ],
-    )
+    rows = [
+        {
+            "at": now,
+            "verb": verb,
+            "entry_id": id_,
+            "backend": found[id_].backend,
+            "who": who,
+            "detail": "",
+        }
+        for id_ in ids
+    ]
+    if rows:
+        connection.execute(insert(audit), rows)

@@ -93,14 +93,18 @@ _NAMES = {
 }
 
 
-def next_due(connection: Connection, backend: str) -> int | None:
-    """When the earliest waiting head of `backend` is due (0: now); None when nothing waits."""
+def next_due(connection: Connection, backend: str, *, after: int = -1) -> int | None:
+    """When the earliest waiting head of `backend` is due (0: now); None when nothing waits.
+
+    `after`: only those that are due later than this.
+    """
     return connection.execute(
         text(
-            "SELECT due_at FROM entry WHERE backend = :backend AND state = 0 AND head = 1"
+            "SELECT due_at FROM entry"
+            " WHERE backend = :backend AND state = 0 AND head = 1 AND due_at > :after"
             " ORDER BY backend, due_at, seq LIMIT 1"
         ),
-        {"backend": backend},
+        {"backend": backend, "after": after},
     ).scalar()
 
 
@@ -111,4 +115,4 @@ def rates(connection: Connection, *, now: int) -> dict[str, float]:
         .where(receipt.c.delivered_at > now - 60_000)
         .group_by(receipt.c.backend)
     )
-    return {backend: float(count) for backend, count in connection.execute(query).tuples()}
+    return {backend: float(count) for backend, count in connection.execute(query)}

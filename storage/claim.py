@@ -70,8 +70,9 @@ def claim(
     if not seqs:
         return []
     values = {"seqs": seqs, "token": token, "now": now}
+    place = {seq: number for number, seq in enumerate(seqs)}
     # RETURNING promises no order.
-    rows = sorted(connection.execute(_LEASE, values), key=lambda row: seqs.index(row.seq))
+    rows = sorted(connection.execute(_LEASE, values), key=lambda row: place[row.seq])
     payloads = _payloads(connection, [row.id for row in rows])
     files = _attachments(connection, [row.id for row in rows], attachments)
     return [_claim(row, payloads[row.id], files.get(row.id, ())) for row in rows]
@@ -83,15 +84,12 @@ def _heads(connection: Connection, backend: str, wanted: Wanted, now: int) -> li
     values: dict[str, Any] = {"backend": backend, "now": now}
     if wanted.closed:
         values["closed"] = list(wanted.closed)
+    ranges = {wanted.first: max(1, limit // FIRST_SHARE), "oldest": limit}
     found: dict[int, Row[Any]] = {}
-    for where, most in ((wanted.first, max(1, limit // FIRST_SHARE)), ("oldest", limit)):
-        statement = heads_statement(
-            where, closed=bool(wanted.closed), lock=skip_locked(connection)
-        )
+    for where, most in ranges.items():
+        statement = heads_statement(where, closed=bool(wanted.closed), lock=skip_locked(connection))
         for row in connection.execute(statement, {**values, "limit": most}):
             found.setdefault(row.seq, row)
-        if wanted.first == "oldest":
-            break
     return list(found.values())
 
 

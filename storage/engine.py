@@ -8,18 +8,22 @@ change a file.
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
 PAGE_CACHE_KIB = 16_384
+BUSY_MS = 10_000  # nobody else writes; what can be in the way is a backup tool
 WAL_LIMIT_BYTES = 64 * 2**20  # what a checkpointed WAL may keep of the disk
 
 
 def writing_engine(path: Path) -> Engine:
     """The one read-write connection, kept open. Used by the writer thread alone."""
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
+        URL.create("sqlite", database=str(path)),
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")
@@ -30,7 +34,7 @@ def writing_engine(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         # NORMAL would let a power cut undo a commit after the spool file is gone.
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
 
@@ -39,6 +43,11 @@ def writing_engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def file_uri(path: Path, mode: str) -> str:
+    """SQLite's URI of a file, whatever characters its path has."""
+    return f"file:{quote(str(path))}?{mode}"
 
 
 def reading_engine(path: Path, *, daemon_is_down: bool = False) -> Engine:
@@ -53,7 +62,7 @@ def reading_engine(path: Path, *, daemon_is_down: bool = False) -> Engine:
 
     def connect() -> Any:
         return sqlite3.connect(
-            f"file:{path}?{mode}", uri=True, isolation_level=None, check_same_thread=False
+            file_uri(path, mode), uri=True, isolation_level=None, check_same_thread=False
         )
 
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
@@ -76,5 +85,10 @@ def checkpoint(engine: Engine) -> None:
         raw = connection.connection.driver_connection
         assert raw is not None
         raw.execute("PRAGMA incremental_vacuum(2000)").fetchall()
-        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        connection.rollback()
+        # Producers wait for this thread: a reader in the way is not waited for. What it still
+        # reads stays in the WAL until the next time.
+        raw.execute("PRAGMA busy_timeout = 0")
+        try:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {BUSY_MS}")

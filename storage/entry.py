@@ -84,6 +84,10 @@ class Entry:
         return len(self.payload.encode()) + sum(part.size for part in self.attachments)
 
 
+Place = Literal["oldest", "retried", "newest"]
+"""Where in the queue: what has waited longest, what was tried before, what came last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a lane can put on the wire now: `requests` of at most `batch_size` entries each.
@@ -98,7 +102,7 @@ class Wanted:
     batched: frozenset[str] = frozenset()
     closed: tuple[str, ...] = ()
     probing: frozenset[str] = frozenset()
-    first: Literal["oldest", "retried", "newest"] = "oldest"
+    first: Place = "oldest"
 
 
 @dataclass(frozen=True, slots=True)

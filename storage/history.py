@@ -18,7 +18,7 @@ HISTORY = 50  # lines per entry: a backend that fails in ever new words must not
 _CUT = text(
     "DELETE FROM attempt WHERE entry_id = :id AND number <= ("
     " SELECT number FROM attempt WHERE entry_id = :id"
-    f" ORDER BY number DESC LIMIT 1 OFFSET {HISTORY})"
+    " ORDER BY number DESC LIMIT 1 OFFSET :kept)"
 )
 _REMEMBER = text(
     "INSERT INTO tally (backend, delivered, last_error) VALUES (:backend, 0, :told)"
@@ -51,7 +51,7 @@ def write_attempt(connection: Connection, entry_id: str, failure: Failure, now: 
         )
         return
     connection.execute(insert(attempt), attempt_row(entry_id, failure, now))
-    connection.execute(_CUT, {"id": entry_id})
+    connection.execute(_CUT, {"id": entry_id, "kept": HISTORY})
 
 
 def attempt_row(entry_id: str, failure: Failure, now: int) -> dict[str, Any]:

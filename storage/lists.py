@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, select
 
-from storage.schema import attachment, attempt, audit, body, entry, label, receipt
+from storage.dialect import in_chunks, storable
+from storage.pages import entry_page, receipt_page
+from storage.schema import attachment, attempt, audit, body, entry, receipt
 from storage.states import State
 
 PAGE = 1000  # entries in one page at most: readers must not keep a snapshot open for long
@@ -36,21 +38,11 @@ def list_entries(
 ) -> tuple[list[dict[str, Any]], int | None]:
     """A page of entries in order of `seq`, and the `after` of the next page (None: the end)."""
     limit = max(1, min(limit, PAGE))
-    query = select(entry).where(entry.c.seq > after).order_by(entry.c.seq).limit(limit + 1)
-    if backend is not None:
-        query = query.where(entry.c.backend == backend)
-    if state is not None:
-        query = query.where(entry.c.state == int(state))
-    rows = connection.execute(_labelled(query, entry.c.id, labels)).all()
+    rows = entry_page(
+        connection, backend=backend, state=state, labels=labels or {}, limit=limit + 1, after=after
+    )
     page = [describe(row) for row in rows[:limit]]
     return page, rows[limit - 1].seq if len(rows) > limit else None
-
-
-def _labelled(query: Select[Any], id_column: Any, labels: Mapping[str, str] | None) -> Select[Any]:
-    for name, value in (labels or {}).items():
-        match = select(label.c.entry_id).where(label.c.name == name, label.c.value == value)
-        query = query.where(id_column.in_(match))
-    return query
 
 
 def describe(row: Row[Any]) -> dict[str, Any]:
@@ -165,12 +157,9 @@ def list_receipts(
 ) -> tuple[list[dict[str, Any]], int | None]:
     """A page of receipts, oldest first, and the `after` of the next page (None: the end)."""
     limit = max(1, min(limit, PAGE))
-    query = select(receipt).where(receipt.c.number > after).order_by(receipt.c.number)
-    if backend is not None:
-        query = query.where(receipt.c.backend == backend)
-    if key is not None:
-        query = query.where(receipt.c.key == key)
-    rows = connection.execute(_labelled(query.limit(limit + 1), receipt.c.entry_id, labels)).all()
+    rows = receipt_page(
+        connection, backend=backend, key=key, labels=labels or {}, limit=limit + 1, after=after
+    )
     page = [describe_receipt(row) for row in rows[:limit]]
     return page, rows[limit - 1].number if len(rows) > limit else None
 
@@ -195,9 +184,14 @@ def holds_receipt(
     connection: Connection, backend: str, url: str, remote_ids: list[str]
 ) -> set[str]:
     """Which of `remote_ids` a receipt of this backend holds already."""
-    query = select(receipt.c.remote_id).where(
-        receipt.c.backend == backend,
-        receipt.c.backend_url == url,
-        receipt.c.remote_id.in_(remote_ids),
-    )
-    return set(connection.execute(query).scalars())
+    # A receipt keeps a remote id in the form that the database takes.
+    asked = {storable(one): one for one in remote_ids}
+    held: set[str] = set()
+    for some in in_chunks(list(asked)):
+        query = select(receipt.c.remote_id).where(
+            receipt.c.backend == backend,
+            receipt.c.backend_url == url,
+            receipt.c.remote_id.in_(some),
+        )
+        held.update(asked[one] for one in connection.execute(query).scalars())
+    return held

@@ -6,7 +6,12 @@ orphaned attachments. The kernel drops it when the process dies, however it dies
 
 import fcntl
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+READERS_SECONDS = 10.0  # how long a start waits for somebody who is reading
+LOOK_SECONDS = 0.05
 
 
 class AlreadyRunning(Exception):
@@ -24,10 +29,20 @@ class InstanceLock:
         self.path = path
         self._descriptor: int | None = None
 
-    def take(self) -> None:
-        """Become the one agent. Raises AlreadyRunning."""
+    def take(self, *, pause: Callable[[float], None] = time.sleep) -> None:
+        """Become the one agent. Raises AlreadyRunning.
+
+        A `status` that reads just now is waited for: it must not keep an agent from starting.
+        """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if not _flock(descriptor, fcntl.LOCK_EX):
+        looks = round(READERS_SECONDS / LOOK_SECONDS)
+        while not (taken := _flock(descriptor, fcntl.LOCK_EX)):
+            if looks == 0 or not _flock(descriptor, fcntl.LOCK_SH):
+                break
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            looks -= 1
+            pause(LOOK_SECONDS)
+        if not taken:
             pid = _pid(descriptor)
             os.close(descriptor)
             raise AlreadyRunning(self.path, pid)

@@ -1,13 +1,12 @@
 """The outbox as the agent sees it: every verb, over lists, awaitable.
 
 Promises: what `accept` has answered survives a power cut, files included; verbs run in the
-order in which they were called; nothing here blocks the event loop. Raises sqlalchemy's
-errors when the disk refuses; nothing is stored then.
+order in which they were called; nothing here blocks the event loop. Raises DiskRefused when
+the disk does; nothing is stored then.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,9 @@ from storage import amend, claim, lists, rests, settle
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import Census, census, next_due, rates
 from storage.engine import checkpoint, reading_engine, writing_engine
-from storage.entry import Accepted, Attachment, Bury, Claim, Confirm, Entry, Rest
+from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Rest, Wanted
+from storage.errors import DiskRefused, disk_refusal
+from storage.gauges import Gauges
 from storage.lock import InstanceLock
 from storage.retention import expire_receipts
 from storage.settle import Settlement
@@ -39,69 +40,84 @@ FILE_THREADS = 4
 
 
 class Outbox:
-    """One host's outbox. Opened once; the instance lock is held until `close`."""
+    """One host's outbox. Opened once; the instance lock is held until `close`.
+
+    `waiting`, `size`, `delivered`: entries, bytes and confirms per backend, without a look.
+    """
 
     def __init__(self, state_dir: Path, urls: Mapping[str, str]) -> None:
-        """Take the lock, upgrade the schema, reclaim what an earlier life had claimed.
+        """Take the lock and upgrade the schema. Blocks.
 
-        Blocks. Raises AlreadyRunning, SchemaError, OSError.
+        Raises AlreadyRunning, SchemaError, OSError.
         """
         self.urls = dict(urls)
         self.lock = InstanceLock(state_dir / LOCK)
         self.lock.take()
-        path = state_dir / DATABASE
-        self._engine = writing_engine(path)
-        self.kept_copy = bring_up_to_date(path, self._engine)
-        path.chmod(0o640)
+        try:
+            path = state_dir / DATABASE
+            self._engine = writing_engine(path)
+            self.kept_copy = bring_up_to_date(path, self._engine)
+            path.chmod(0o640)
+            self.attachments = AttachmentStore(state_dir / ATTACHMENTS)
+        except BaseException:
+            self.lock.release()
+            raise
         self._writer = Writer(self._engine)
         self._reading = reading_engine(path)
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="outbox-reader")
         self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="outbox-files")
-        self.attachments = AttachmentStore(state_dir / ATTACHMENTS)
         self._token = str(ULID())
         # Fixed once, so that the writer recognises neighbours that it can run as one list.
         self._accept_verb = partial(accepting.accept, urls=self.urls)
-        self.waiting: Counter[str] = Counter()
-        self.size: Counter[str] = Counter()
-        self.delivered: Counter[str] = Counter()
+        self._accepting: set[asyncio.Task[Sequence[Accepted]]] = set()
+        self._gauges = Gauges()
+        self.waiting = self._gauges.waiting
+        self.size = self._gauges.size
+        self.delivered = self._gauges.delivered
 
     def recover(self, now: int) -> tuple[int, int]:
         """Reclaim claims and sweep orphaned files; return how many of each. Blocks."""
         reclaimed = self._writer.call(partial(settle.reclaim, now=now)).result()
         swept = self.attachments.sweep(
-            lambda ids: self._writer.call(lambda c: set(amend.states_of(c, ids))).result()
+            lambda ids: set(self._writer.call(partial(amend.look_up, ids=ids)).result())
         )
-        self._count(self._writer.call(partial(census, now=now)).result())
+        self._gauges.begin(self._writer.call(partial(census, now=now)).result())
         return reclaimed, swept
 
     async def accept(self, entries: Sequence[Entry]) -> Sequence[Accepted]:
-        """Store entries durably, in order; one outcome each."""
-        entries = [await self._keep_files(one) for one in entries]
+        """Store entries durably, in order; one outcome each.
+
+        A caller that gives up meanwhile interrupts nothing: entries and their files are
+        stored together, or not at all.
+        """
+        accepting = asyncio.create_task(self._accept(entries))
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._accepting.discard)
+        return await asyncio.shield(accepting)
+
+    async def _accept(self, entries: Sequence[Entry]) -> Sequence[Accepted]:
         try:
-            outcomes = await asyncio.wrap_future(self._writer.put(self._accept_verb, entries))
-        except BaseException:
+            kept = [await self._keep_files(one) for one in entries]
+            outcomes = await asyncio.wrap_future(self._writer.put(self._accept_verb, kept))
+        except Exception:
+            # Not for a cancellation: the writer may be storing them at this moment.
             await self._drop_files(one.id for one in entries if one.attachments)
             raise
+        self._gauges.accepted(entries, outcomes)
         taken = {one.id for one in outcomes if one.state == "accepted"}
-        for one, outcome in zip(entries, outcomes, strict=True):
-            if outcome.state in ("accepted", "retried"):
-                self.waiting[one.backend] += 1
-            if outcome.state == "accepted":
-                self.size[one.backend] += one.size
-        await self._drop_files(one.id for one in entries if one.attachments and one.id not in taken)
+        gone = [one.id for one in entries if one.attachments and one.id not in taken]
+        gone += [one.replaced_id for one in outcomes if one.replaced_id is not None]
+        await self._drop_files(gone)
         return outcomes
 
-    def claim(
-        self, backend: str, *, limit: int, now: int, resting: Collection[str] = ()
-    ) -> Awaitable[list[Claim]]:
-        """Lease up to `limit` due entries; queued at once, before the result is awaited."""
+    def claim(self, backend: str, wanted: Wanted, *, now: int) -> Awaitable[list[Claim]]:
+        """Lease due entries; queued at once, before the result is awaited."""
         verb = partial(
             claim.claim,
             backend=backend,
+            wanted=wanted,
             token=self._token,
-            limit=limit,
             now=now,
-            resting=tuple(resting),
             attachments=self.attachments.root,
         )
         return asyncio.wrap_future(self._writer.call(verb))
@@ -124,11 +140,9 @@ class Outbox:
         self, backend: str, settlements: Sequence[Settlement], future: "Future[list[bool]]"
     ) -> Sequence[bool]:
         done = await asyncio.wrap_future(future)
-        ended = [s for s, ok in zip(settlements, done, strict=True) if ok]
-        confirmed = [s.claim for s in ended if isinstance(s, Confirm)]
-        self.delivered[backend] += len(confirmed)
-        self.size[backend] -= sum(one.size for one in confirmed)
-        self.waiting[backend] -= len(confirmed) + sum(isinstance(s, Bury) for s in ended)
+        ended = [one for one, ours in zip(settlements, done, strict=True) if ours]
+        self._gauges.settled(backend, ended)
+        confirmed = [one.claim for one in ended if isinstance(one, Confirm)]
         await self._drop_files(one.id for one in confirmed if one.attachments)
         return done
 
@@ -136,29 +150,39 @@ class Outbox:
         """Entries in doubt are about to be sent again."""
         await self._call(partial(settle.note_send, claims=claims, token=self._token, now=now))
 
-    async def retry(self, ids: Sequence[str], *, now: int, who: str) -> list[State | None]:
-        """Dead letters and waiting entries become due now; the state each was found in."""
-        return await self._amend(partial(amend.retry, ids=ids, now=now, who=who), now)
+    async def retry(
+        self, ids: Sequence[str], *, now: int, who: str, due_at: int = 0
+    ) -> list[State | None]:
+        """Dead letters wait again, from `due_at` on; waiting entries are due now.
+
+        The state each was found in.
+        """
+        found = await self._call(partial(amend.retry, ids=ids, now=now, who=who, due_at=due_at))
+        self._gauges.retried(found.values())
+        return _states(ids, found)
 
     async def discard(self, ids: Sequence[str], *, now: int, who: str) -> list[State | None]:
         """Delete entries that are not in flight; the state each was found in."""
-        found = await self._amend(partial(amend.discard, ids=ids, now=now, who=who), now)
-        await self._drop_files(
-            id_ for id_, state in zip(ids, found, strict=True) if state not in (None, State.LEASED)
-        )
-        return found
+        found = await self._call(partial(amend.discard, ids=ids, now=now, who=who))
+        self._gauges.discarded(found.values())
+        await self._drop_files(i for i, one in found.items() if one.state is not State.LEASED)
+        return _states(ids, found)
 
     async def expire(self, *, now: int) -> list[str]:
         """Entries past their own `expires_at` become dead letters; their ids."""
-        return await self._amend(partial(amend.expire, now=now), now)
+        gone: list[str] = []
+        while some := await self._call(partial(amend.expire, now=now)):
+            self._gauges.expired(backend for _, backend in some)
+            gone += [id_ for id_, _ in some]
+        return gone
 
     async def expire_receipts(self, *, before: int) -> int:
         """Forget receipts delivered before `before`; how many."""
         return await self._call(partial(expire_receipts, before=before))
 
-    async def next_due(self, backend: str) -> int | None:
-        """When the earliest waiting head is due; None when nothing waits."""
-        return await self._call(partial(next_due, backend=backend))
+    async def next_due(self, backend: str, *, after: int = -1) -> int | None:
+        """When the earliest waiting head is due, of those due later than `after`; None: none."""
+        return await self._call(partial(next_due, backend=backend, after=after))
 
     async def clamp_due(self, backend: str, *, now: int, horizon: int) -> None:
         """What is due after `horizon` was written by a wrong clock: make it due at `now`."""
@@ -240,33 +264,32 @@ class Outbox:
         self._engine.dispose()
         self.lock.release()
 
-    async def _amend(self, verb: Callable[[Connection], R], now: int) -> R:
-        result = await self._call(verb)
-        self._count(await self._call(partial(census, now=now)))
-        return result
-
     async def _call(self, verb: Callable[[Connection], R]) -> R:
         return await asyncio.wrap_future(self._writer.call(verb))
 
     async def _read(self, look: Callable[[Connection], R]) -> R:
         def run() -> R:
-            with self._reading.begin() as connection:
-                return look(connection)
+            try:
+                with self._reading.begin() as connection:
+                    return look(connection)
+            except Exception as exc:
+                if (reason := disk_refusal(exc)) is None:
+                    raise
+                raise DiskRefused(reason) from exc
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     async def _keep_files(self, one: Entry) -> Entry:
         if not one.attachments:
             return one
-        kept = await self.in_files_thread(partial(self.attachments.keep, one.id, one.attachments))
-        return replace(one, attachments=kept)
+        keep = partial(self.attachments.keep, one.id, one.attachments)
+        return replace(one, attachments=await self.in_files_thread(keep))
 
     async def _drop_files(self, ids: Iterable[str]) -> None:
         ids = list(ids)
         if ids:
             await self.in_files_thread(partial(self.attachments.drop, ids))
 
-    def _count(self, found: dict[str, Census]) -> None:
-        self.waiting = Counter({name: one.waiting for name, one in found.items()})
-        self.size = Counter({name: one.size for name, one in found.items()})
-        self.delivered = Counter({name: one.delivered for name, one in found.items()})
+
+def _states(ids: Sequence[str], found: Mapping[str, amend.Found]) -> list[State | None]:
+    return [found[id_].state if id_ in found else None for id_ in ids]

@@ -107,8 +107,8 @@ entry = Table(
     Index(
         "entry_expiry",
         "expires_at",
-        sqlite_where=text("expires_at IS NOT NULL"),
-        postgresql_where=text("expires_at IS NOT NULL"),
+        sqlite_where=text("expires_at IS NOT NULL AND state <> 3"),
+        postgresql_where=text("expires_at IS NOT NULL AND state <> 3"),
     ),
     Index(
         "entry_waits",

@@ -5,15 +5,15 @@ late worker changes no row; a confirm removes the entry and writes its receipt i
 transaction; every end without proof leaves a line in the entry's history.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, delete, text, update
 
-from storage.dialect import upsert
-from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt
-from storage.schema import attachment, attempt, body, entry, receipt
+from storage.dialect import storable, upsert
+from storage.entry import Bury, Claim, Confirm, GiveBack, Receipt
+from storage.history import remember_error, told, write_attempt
+from storage.schema import attachment, body, entry, receipt
 from storage.streams import promote
 
 Settlement = Confirm | GiveBack | Bury
@@ -22,10 +22,14 @@ _GIVE_BACK = text(
     """
     UPDATE entry SET
         state = 0, token = NULL, due_at = :due_at, in_doubt = :in_doubt,
-        attempts = attempts + :counted, absences = :absences,
+        attempts = attempts + :counted, tries = tries - :untried, absences = :absences,
         first_sent_at = CASE WHEN :in_doubt = 1 THEN first_sent_at END,
-        last_sent_at = CASE WHEN :in_doubt = 1 THEN last_sent_at END,
-        confirms_seen = (SELECT delivered FROM tally WHERE tally.backend = entry.backend),
+        last_sent_at = CASE
+            WHEN :in_doubt = 0 THEN NULL
+            WHEN :sent = 1 AND :now > last_sent_at THEN :now
+            ELSE last_sent_at END,
+        confirms_seen = CASE WHEN :untried = 1 THEN confirms_seen ELSE COALESCE(
+            (SELECT delivered FROM tally WHERE tally.backend = entry.backend), 0) END,
         last_error = COALESCE(:last_error, last_error)
     WHERE seq = :seq AND state = 1 AND token = :token
     """
@@ -109,15 +113,14 @@ def _receipt_row(row: Row[Any], held: Receipt, url: str, now: int) -> dict[str, 
         "key": row.key,
         "digest": row.digest,
         "delivered_at": now,
-        "remote_id": held.remote_id,
-        "url": held.url,
+        "remote_id": storable(held.remote_id),
+        "url": None if held.url is None else storable(held.url),
         "duplicate": int(held.duplicate),
         "labels": row.labels,
     }
 
 
 def _give_back(connection: Connection, one: GiveBack, backend: str, token: str, now: int) -> bool:
-    told = _told(one.failure, now) if one.failure else None
     changed = connection.execute(
         _GIVE_BACK,
         {
@@ -126,13 +129,16 @@ def _give_back(connection: Connection, one: GiveBack, backend: str, token: str, 
             "due_at": one.due_at,
             "in_doubt": int(one.in_doubt),
             "counted": int(one.counted),
+            "untried": int(one.failure is None),
+            "sent": int(one.sent),
             "absences": one.absences,
-            "last_error": told,
+            "last_error": told(one.failure, now) if one.failure else None,
+            "now": now,
         },
     ).rowcount
     if changed and one.failure:
-        _write_attempt(connection, one.claim, one.failure, now)
-        _remember_error(connection, backend, one.failure, now)
+        write_attempt(connection, one.claim.id, one.failure, now)
+        remember_error(connection, backend, one.failure, now)
     return bool(changed)
 
 
@@ -143,63 +149,16 @@ def _bury(connection: Connection, one: Bury, backend: str, token: str, now: int)
             "seq": one.claim.seq,
             "token": token,
             "stop": int(one.stop_stream),
-            "last_error": _told(one.failure, now),
+            "last_error": told(one.failure, now),
         },
     ).one_or_none()
     if row is None:
         return False
-    _write_attempt(connection, one.claim, one.failure, now)
-    _remember_error(connection, backend, one.failure, now)
+    write_attempt(connection, one.claim.id, one.failure, now)
+    remember_error(connection, backend, one.failure, now)
     if row.stream is not None and not one.stop_stream:
         promote(connection, [(row.backend, row.stream)])
     return True
-
-
-def _told(failure: Failure, now: int) -> str:
-    """`last_error` as the API shows it."""
-    return json.dumps(
-        {"at": now, "class": failure.outcome, "side": failure.side, "detail": failure.detail},
-        ensure_ascii=False,
-    )
-
-
-def _write_attempt(connection: Connection, claim: Claim, failure: Failure, now: int) -> None:
-    """A line of history; equal failures in a row share one line and count."""
-    last = connection.execute(
-        select(attempt).where(attempt.c.entry_id == claim.id).order_by(attempt.c.number.desc())
-    ).first()
-    said = (failure.outcome, failure.detail)
-    if last is not None and (last.outcome, last.detail) == said:
-        connection.execute(
-            update(attempt)
-            .where(attempt.c.number == last.number)
-            .values(times=last.times + 1, last_at=now)
-        )
-        return
-    connection.execute(
-        insert(attempt),
-        {
-            "entry_id": claim.id,
-            "first_at": now,
-            "last_at": now,
-            "times": 1,
-            "outcome": failure.outcome,
-            "side": failure.side,
-            "detail": failure.detail,
-            "status": failure.status,
-            "excerpt": failure.excerpt,
-        },
-    )
-
-
-def _remember_error(connection: Connection, backend: str, failure: Failure, now: int) -> None:
-    connection.execute(
-        text(
-            "INSERT INTO tally (backend, delivered, last_error) VALUES (:backend, 0, :told)"
-            " ON CONFLICT (backend) DO UPDATE SET last_error = :told"
-        ),
-        {"backend": backend, "told": _told(failure, now)},
-    )
 
 
 def note_send(

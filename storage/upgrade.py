@@ -10,7 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
+from storage.engine import file_uri
 from storage.schema import SCHEMA_REVISION
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -36,8 +38,14 @@ def bring_up_to_date(
             "It was written by a newer Holdfast: install that version again, or put back "
             f"a copy {path.name}.before-* that this version wrote. Nothing was changed."
         )
-    copy = _copy(path, present) if present is not None else None
-    _upgrade(engine, migrations, target)
+    try:
+        copy = _copy(path, present) if present is not None else None
+        _upgrade(engine, migrations, target)
+    except (sqlite3.Error, DBAPIError) as exc:
+        raise SchemaError(
+            f"{path} could not be upgraded from {present} to {target}: {exc}. "
+            "The database is as it was."
+        ) from exc
     return copy
 
 
@@ -49,7 +57,7 @@ def read_revision(path: Path) -> str | None:
     if not path.exists() or path.stat().st_size == 0:
         return None
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(file_uri(path, "mode=ro"), uri=True)) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
             if ("alembic_version",) not in tables:
                 if tables:
@@ -74,7 +82,7 @@ def _copy(path: Path, revision: str) -> Path:
     """A consistent copy, WAL included, named after the revision it has."""
     copy = path.with_name(f"{path.name}.before-upgrade-from-{revision}")
     with (
-        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(file_uri(path, "mode=ro"), uri=True)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)

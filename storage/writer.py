@@ -5,7 +5,8 @@ after its fsynced commit, so thirty producers share one fsync.
 
 Promises: an answer means durable; requests run in the order in which they were put; a
 request that fails takes only itself down (the others of its group are run again alone, and
-verbs are pure over the connection, so they may run twice).
+verbs are pure over the connection, so they may run twice); a request whose caller has given
+up before its turn is not run; nobody waits for an answer that cannot come.
 """
 
 import queue
@@ -16,24 +17,23 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
 
-from storage.errors import DiskRefused
+from storage.errors import DiskRefused, disk_refusal
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-CLOSED = object()
 GROUP_LIMIT = 5000  # items in one transaction: bounds how long one answer can wait for others
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Run `verb(connection, items)`; its results, one per item, answer `future`."""
+    """Run `verb(connection, items)`; its results answer `future`, in the form that `put` said."""
 
     verb: Callable[[Connection, Sequence[Any]], Sequence[Any]]
     items: Sequence[Any]
     future: "Future[Any]"
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,82 +41,86 @@ class Pause:
     """Run `work` between two groups: for what cannot be done inside a transaction."""
 
     work: Callable[[], None]
-    future: "Future[None]"
+    future: "Future[Any]"
+
+
+class Closed:
+    """Put last: end the thread."""
+
+
+Queued = Request | Pause | Closed
 
 
 class Writer:
-    """The writer thread. Made by `Outbox.open`, which alone has the engine."""
+    """The writer thread. Made by `Outbox`, which alone has the engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._queue: queue.SimpleQueue[Request | Pause | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Queued] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._closed = False
+        self._door = threading.Lock()  # nothing is queued behind the Closed
         self._thread.start()
 
     def put(
         self, verb: Callable[[Connection, Sequence[T]], Sequence[R]], items: Sequence[T]
     ) -> "Future[Sequence[R]]":
         """Queue one verb over a list; requests with the same verb in a row run as one list."""
-        future: Future[Sequence[R]] = Future()
-        if self._closed:
-            future.set_exception(RuntimeError("the outbox is closed"))
-        else:
-            self._queue.put(Request(verb, items, future))
-        return future
+        return self._enqueue(Request(verb, items, Future()))
 
     def call(self, verb: Callable[[Connection], R]) -> "Future[R]":
         """Queue one verb that answers once, not per item."""
-        answer: Future[R] = Future()
-
-        def unwrap(done: "Future[Sequence[R]]") -> None:
-            if (error := done.exception()) is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(done.result()[0])
-
-        self.put(lambda connection, _: [verb(connection)], [None]).add_done_callback(unwrap)
-        return answer
+        return self._enqueue(
+            Request(lambda connection, _: [verb(connection)], [None], Future(), single=True)
+        )
 
     def between(self, work: Callable[[], None]) -> "Future[None]":
         """Run `work` on the writer thread while no transaction is open."""
-        answer: Future[None] = Future()
-        self._queue.put(Pause(work, answer))
-        return answer
+        return self._enqueue(Pause(work, Future()))
 
     def close(self) -> None:
         """Finish what is queued, then end the thread."""
-        self._closed = True
-        self._queue.put(None)
+        with self._door:
+            self._closed = True
+            self._queue.put(Closed())
         self._thread.join()
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            if isinstance(first, Pause):
-                answer(first.future, first.work)
-                continue
-            group, after = self._group(first)
-            self._commit(group)
-            if isinstance(after, Pause):
-                answer(after.future, after.work)
-            elif after is CLOSED:
-                return
+    def _enqueue(self, one: Request | Pause) -> "Future[Any]":
+        with self._door:
+            if self._closed:
+                one.future.set_exception(RuntimeError("the outbox is closed"))
+            else:
+                self._queue.put(one)
+        return one.future
 
-    def _group(self, first: Request) -> tuple[list[Request], Pause | object | None]:
-        """All requests that wait now, and what ended the gathering: a Pause, CLOSED, or nothing."""
+    def _run(self) -> None:
+        one: Queued | None = self._queue.get()
+        while not isinstance(one, Closed):
+            if isinstance(one, Request):
+                group, one = self._group(one)
+                self._commit(group)
+            elif isinstance(one, Pause):
+                answer(one)
+                one = None
+            if one is None:
+                one = self._queue.get()
+
+    def _group(self, first: Request) -> tuple[list[Request], Queued | None]:
+        """All requests that wait now, and what else came up behind them, if anything."""
         group: list[Request] = []
-        one: Request | Pause | None = first
+        items = 0
+        one: Queued = first
         while isinstance(one, Request):
-            # A request whose caller has given up before its turn is not run at all.
             if one.future.set_running_or_notify_cancel():
                 group.append(one)
-            if sum(len(each.items) for each in group) >= GROUP_LIMIT:
+                items += len(one.items)
+            if items >= GROUP_LIMIT:
                 return group, None
             try:
                 one = self._queue.get_nowait()
             except queue.Empty:
                 return group, None
-        return group, CLOSED if one is None else one
+        return group, one
 
     def _commit(self, group: list[Request]) -> None:
         if not group:
@@ -132,27 +136,30 @@ class Writer:
                 for one in group:
                     self._commit([one])
             return
-        for future, result in [pair for part in results for pair in part]:
-            future.set_result(result)
+        for request, result in [pair for part in results for pair in part]:
+            request.future.set_result(result[0] if request.single else result)
 
     def _translate(self, raised: Exception) -> Exception:
-        if not isinstance(raised, OperationalError):
+        reason = disk_refusal(raised)
+        if reason is None:
             return raised
         # After an I/O error SQLite's view of the file is not to be trusted (facts 4).
         self._engine.dispose()
-        refused = DiskRefused(str(raised.orig))
+        refused = DiskRefused(reason)
         refused.__cause__ = raised
         return refused
 
 
-def answer(future: "Future[None]", work: Callable[[], None]) -> None:
-    """Run `work` and answer with how it ended."""
+def answer(pause: Pause) -> None:
+    """Run the work of a pause and answer with how it ended."""
+    if not pause.future.set_running_or_notify_cancel():
+        return
     try:
-        work()
+        pause.work()
     except Exception as exc:  # noqa: BLE001 - answered to the caller, whose it is
-        future.set_exception(exc)
+        pause.future.set_exception(exc)
     else:
-        future.set_result(None)
+        pause.future.set_result(None)
 
 
 def in_a_row(group: list[Request]) -> list[list[Request]]:
@@ -166,15 +173,13 @@ def in_a_row(group: list[Request]) -> list[list[Request]]:
     return rows
 
 
-def run(
-    connection: Connection, requests: list[Request]
-) -> list[tuple["Future[Any]", Sequence[Any]]]:
+def run(connection: Connection, requests: list[Request]) -> list[tuple[Request, Sequence[Any]]]:
     """Run one verb over the items of all requests; hand each request its part of the results."""
     items = [item for one in requests for item in one.items]
     results = requests[0].verb(connection, items)
     answers = []
     start = 0
     for one in requests:
-        answers.append((one.future, results[start : start + len(one.items)]))
+        answers.append((one, results[start : start + len(one.items)]))
         start += len(one.items)
     return answers

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -75,6 +76,16 @@ def served(path: Path, answer: Callable[[Asked], Answer]) -> Iterator[CliServer]
         finally:
             server.shutdown()
             thread.join()
+            path.unlink()
+
+
+@contextmanager
+def listening(path: Path, backlog: int = 8) -> Iterator[socket.socket]:
+    """Somebody who listens and never answers, like a stopped process."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen(backlog)
+        yield listener
 
 
 SETTINGS = """
@@ -120,3 +131,8 @@ def accepted(asked: Asked) -> Answer:
             for n, one in enumerate(lines, 1)
         ]
     return 202, {"id": "ID1", "key": "k", "state": "accepted", "queue": {}}
+
+
+def refusing(status: int, **problem: Any) -> Callable[[Asked], Answer]:
+    """An agent that takes nothing."""
+    return lambda _: (status, {"status": status, "detail": "no", **problem})

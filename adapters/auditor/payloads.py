@@ -64,6 +64,10 @@ Name = Annotated[str, AfterValidator(check_name)]
 RecordId = Annotated[Name, AfterValidator(check_id)]
 Time = Annotated[str, AfterValidator(check_time)]
 
+# A list of two million wrong items would make two million faults, told in ten seconds.
+FIRST_FAULT = Field(fail_fast=True)
+Names = Annotated[list[Name], FIRST_FAULT]
+
 
 class Score(BaseModel, extra="forbid", frozen=True, strict=True):
     """A factor of a component, such as a benchmark."""
@@ -77,7 +81,7 @@ class Component(BaseModel, extra="forbid", frozen=True, strict=True):
 
     name: Name
     amount: int = Field(ge=0, le=AMOUNT_LIMIT)
-    scores: list[Score]
+    scores: Annotated[list[Score], FIRST_FAULT]
 
 
 class RecordAdd(BaseModel, extra="forbid", frozen=True, strict=True):
@@ -88,8 +92,8 @@ class RecordAdd(BaseModel, extra="forbid", frozen=True, strict=True):
     """
 
     record_id: RecordId
-    meta: dict[Name, list[Name]] | None = None
-    components: list[Component]
+    meta: dict[Name, Names] | None = None
+    components: Annotated[list[Component], FIRST_FAULT]
     start_time: Time
     stop_time: Time | None = None
     runtime: int | None = None
@@ -99,8 +103,8 @@ class RecordUpdate(BaseModel, extra="forbid", frozen=True, strict=True):
     """The body of PUT /record. Only `stop_time` has an effect; the rest must still be right."""
 
     record_id: RecordId
-    meta: dict[Name, list[Name]] | None = None
-    components: list[Component]
+    meta: dict[Name, Names] | None = None
+    components: Annotated[list[Component], FIRST_FAULT]
     start_time: Time | None = None
     stop_time: Time
     runtime: int | None = None

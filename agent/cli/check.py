@@ -44,7 +44,7 @@ def check(
 
     Sends nothing and changes nothing.
 
-    Run it as the user that the agent runs as, since others may not be able to read the
+    Run it as root, or as the user that the agent runs as: others may not be able to read the
     secrets or to write in the folders. Prints what is wrong by its key, never a value that
     may be secret. Exit code 78 when anything is wrong.
     """

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def _run(config: Path | None) -> int:
     settings = judge(found)
     # Before the start, because later an OSError is no matter of settings: systemd must start
     # the agent again then, and does not after 78.
-    problems = ground_problems(settings, sockets_are_given="LISTEN_PID" in os.environ)
+    problems = ground_problems(settings, sockets_are_given=_has_sockets(os.environ))
     if problems:
         raise SettingsError(problems)
     configure(settings.agent.log_format)
@@ -76,3 +76,8 @@ def _leave() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(OK)
+
+
+def _has_sockets(environment: Mapping[str, str]) -> bool:
+    """Does systemd hand sockets over to this process?"""
+    return environment.get("LISTEN_PID") == str(os.getpid())

@@ -1,10 +1,10 @@
 """Can the agent stand where its settings put it? Folders and sockets, as this user finds them."""
 
-import getpass
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.cli.people import user_name
 from config.settings import Settings
 
 
@@ -26,14 +26,16 @@ def ground_problems(settings: Settings, *, sockets_are_given: bool = False) -> l
 
 def _folder_problems(key: str, folder: Path) -> Iterator[str]:
     """The folder, or the nearest one above it that is there, has to be ours to write in."""
-    present = folder.absolute()
-    while not os.path.lexists(present) and present != present.parent:
+    folder = folder.absolute()
+    present = folder
+    while not _is_there(present):
         present = present.parent
     if not present.is_dir():
         yield f"{key}: {present} is not a folder"
     elif not os.access(present, os.W_OK | os.X_OK, effective_ids=True):
-        where = "it" if present == folder else f"{present}, where it has to be made"
-        yield f"{key}: the user {getpass.getuser()} may not write in {where}"
+        me = user_name(os.geteuid())
+        hint = "" if present == folder else f", where {folder} has to be made"
+        yield f"{key}: {me} may not write in {present}{hint}"
 
 
 def _socket_problems(key: str, path: Path) -> Iterator[str]:

@@ -128,7 +128,7 @@ def _ages(backends: Mapping[str, Mapping[str, Any]]) -> list[Section]:
     if not waiting:
         return []
     bounds = list(next(iter(waiting.values())))
-    columns = ["waiting for up to", *bounds]
+    columns = ["waiting for", *bounds]
     rows = [[name, *(str(ages[bound]) for bound in bounds)] for name, ages in waiting.items()]
     return ["", Grid(columns, rows, frozenset(bounds))]
 

@@ -36,6 +36,7 @@ class Grid:
 
 
 Section = Grid | Cell
+LAST_COLUMN = 10  # what a last column needs to be readable when it is folded
 
 
 def on_terminal() -> bool:
@@ -67,7 +68,8 @@ def print_sections(sections: Sequence[Section]) -> None:
     if on_terminal():
         from rich.console import Console  # noqa: PLC0415 - 0.1 s, and only for a person
 
-        Console(highlight=False).print(renderable(sections))
+        console = Console(highlight=False)
+        console.print(renderable(sections, console.width))
         return
     for section in sections:
         for line in plain_lines(section):
@@ -82,30 +84,55 @@ def plain_lines(section: Section) -> list[str]:
     return ["\t".join(_text(cell) for cell in row) for row in rows]
 
 
-def renderable(sections: Sequence[Section]) -> "RenderableType":
-    """The sections as rich shows them."""
+def renderable(sections: Sequence[Section], width: int) -> "RenderableType":
+    """The sections as rich shows them on a terminal of `width` columns."""
     from rich.console import Group  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
     return Group(
         *(
-            _rich_table(one) if isinstance(one, Grid) else Text(_text(one), style=_style(one))
+            _rich_table(one, width)
+            if isinstance(one, Grid)
+            else Text(_text(one), style=_style(one))
             for one in sections
         )
     )
 
 
-def _rich_table(grid: Grid) -> "RenderableType":
+def _rich_table(grid: Grid, width: int) -> "RenderableType":
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False, show_header=bool(grid.columns), header_style="bold")
-    for name in grid.columns or ("", ""):
-        # Folded, never cut: half an id or half an error is worth nothing.
-        table.add_column(name, justify="right" if name in grid.numbers else "left", overflow="fold")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
+        show_header=bool(grid.columns),
+        header_style="bold",
+    )
+    columns = grid.columns or ("", "")
+    # Where there is room only the last column is folded; where there is none all of them are,
+    # because half an id or half an error is worth nothing.
+    needed = sum(
+        _widest(name, [row[at] for row in grid.rows]) for at, name in enumerate(columns[:-1])
+    )
+    roomy = needed + LAST_COLUMN <= width
+    for name in columns:
+        table.add_column(
+            name.replace(" ", "\n"),
+            justify="right" if name in grid.numbers else "left",
+            vertical="top",
+            overflow="fold",
+            no_wrap=roomy and name != columns[-1],
+        )
     for row in grid.rows:
         table.add_row(*(Text(_text(cell), style=_style(cell)) for cell in row))
     return table
+
+
+def _widest(name: str, cells: Sequence[Cell]) -> int:
+    """Letters across that a column of the grid takes, the gap after it included."""
+    return 1 + max(len(text) for text in [*name.split(), "", *(_text(cell) for cell in cells)])
 
 
 def _text(cell: Cell) -> str:

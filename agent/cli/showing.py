@@ -1,6 +1,5 @@
 """`holdfast show ID`: everything about one entry, and what happens to it next."""
 
-import pwd
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +11,7 @@ import typer
 
 from agent.cli.agents import Agent
 from agent.cli.endings import NO_INPUT, OK, OK_ANSWERS, Ending, detail_of, ending_of
+from agent.cli.people import user_name
 from agent.cli.printing import Grid, Section, print_json, print_sections
 from agent.cli.words import SIDES, ahead, clock, count, examples, moment, since, state_of
 
@@ -113,18 +113,11 @@ def _who(producer: Mapping[str, Any] | None) -> str:
         return ""
     uid, pid = producer.get("uid"), producer.get("pid")
     parts = [
-        *([] if uid is None else [_user(uid)]),
+        *([] if uid is None else [user_name(uid)]),
         *([] if pid is None else [f"pid {pid}"]),
         f"by the {producer['via']}",
     ]
     return ", ".join(parts)
-
-
-def _user(uid: int) -> str:
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _trouble(entry: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:

@@ -103,15 +103,19 @@ def _status(config: Path | None, *, as_json: bool, watch: bool, short: bool) -> 
 
 
 def _watch(source: Source) -> int:
-    from rich.live import Live  # noqa: PLC0415 - only for a person
+    from rich.console import Console  # noqa: PLC0415 - only for a person
+    from rich.live import Live  # noqa: PLC0415
+
+    console = Console(highlight=False)
 
     def shown() -> Any:
         try:
-            return renderable(sections_of(source.read(), now=datetime.now(UTC)))
+            return renderable(sections_of(source.read(), now=datetime.now(UTC)), console.width)
         except Ending as ending:  # it may come back: keep looking
-            return renderable(list(ending.lines))
+            return renderable(ending.lines, console.width)
 
-    with suppress(KeyboardInterrupt), Live(shown(), auto_refresh=False, screen=True) as live:
+    live = Live(shown(), console=console, auto_refresh=False, screen=True)
+    with suppress(KeyboardInterrupt), live:
         while True:
             time.sleep(REFRESH_SECONDS)
             live.update(shown(), refresh=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,15 +29,18 @@ class Admin:
     async def retry(self, request: Request) -> Response:
         """POST /v1/entries/{id}/retry: a dead letter waits again, a waiting entry is due now."""
         id_ = request.path_params["id"]
+        shown = await self._shown(id_)
         (found,) = await self._outbox.retry([id_], now=self._clock.now(), who=_who(request))
         _check("retry", id_, found)
-        for nudge in self._nudges.values():
+        # Only its own backend: a rest of another one has its reasons.
+        if nudge := self._nudges.get(shown["backend"]):
             await nudge()
         return JSONResponse({"id": id_, "state": "pending"})
 
     async def discard(self, request: Request) -> Response:
         """POST /v1/entries/{id}/discard: deleted for good, with an audit row; its key is free."""
         id_ = request.path_params["id"]
+        await self._shown(id_)
         (found,) = await self._outbox.discard([id_], now=self._clock.now(), who=_who(request))
         _check("discard", id_, found)
         return JSONResponse({"id": id_, "state": "discarded"})
@@ -60,11 +64,28 @@ class Admin:
         await self._nudges[name]()
         return JSONResponse({"backend": name, "retried": count})
 
+    async def _shown(self, id_: str) -> dict[str, Any]:
+        """The entry, if the outbox holds it. Raises Refusal: 404, 409, 410."""
+        return held(id_, await self._outbox.show(id_))
+
+
+def held(id_: str, found: dict[str, Any] | None) -> dict[str, Any]:
+    """`found` if an outbox still holds it. Raises Refusal: 404, 409 delivered, 410 discarded."""
+    if found is None:
+        raise Refusal(HTTPStatus.NOT_FOUND, f"there is no entry {id_!r}")
+    if found["state"] == "discarded":
+        gone = found["discarded"]
+        detail = f"entry {id_} was discarded at {gone['at']} by {gone['who']}"
+        raise Refusal(HTTPStatus.GONE, detail)
+    if found["state"] == "delivered":
+        at = found["receipt"]["delivered_at"]
+        raise Refusal(HTTPStatus.CONFLICT, f"entry {id_} is delivered, since {at}")
+    return found
+
 
 def _check(verb: str, id_: str, found: State | None) -> None:
-    if found is None:
-        detail = f"the outbox holds no entry {id_}; it may have been delivered or discarded"
-        raise Refusal(HTTPStatus.NOT_FOUND, detail)
+    if found is None:  # it left between two looks
+        raise Refusal(HTTPStatus.CONFLICT, f"entry {id_} has just been delivered or discarded")
     if not MOVES[verb].allows(found):
         detail = f"entry {id_} is {found.name.lower()}: {verb} is not possible now"
         raise Refusal(HTTPStatus.CONFLICT, detail)

@@ -1,6 +1,6 @@
 """The routes of both sockets, and how a Refusal becomes an answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import structlog
@@ -11,9 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.listener.admin import Admin
+from agent.listener.connection import body_is_open
 from agent.listener.entries import EntriesDoor
 from agent.listener.looks import Looks
-from agent.refusal import RETRY_AFTER_SECONDS, Refusal
+from agent.refusal import RETRY_AFTER_SECONDS, Refusal, no_room
+from storage.errors import DiskRefused
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger()
@@ -24,75 +26,78 @@ def application(door: EntriesDoor, looks: Looks, admin: Admin, *, admin_path: st
 
     def operators_only(endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
-            if request.scope["server"][0] != admin_path:
+            if (request.scope["server"] or ("",))[0] != admin_path:
                 raise Refusal(HTTPStatus.FORBIDDEN, "this needs the admin socket")
             return await endpoint(request)
 
         return guarded
 
-    def answering(endpoint: Endpoint) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            check_connection(request)
-            return await endpoint(request)
-
-        return answer
-
-    def route(path: str, endpoint: Endpoint, method: str) -> Route:
-        return Route(path, answering(endpoint), methods=[method])
-
-    routes = [
-        route("/v1/entries", door.post, "POST"),
-        route("/v1/entries", looks.entries, "GET"),
-        route("/v1/entries/{id}", looks.entry, "GET"),
-        route("/v1/entries/{id}/retry", operators_only(admin.retry), "POST"),
-        route("/v1/entries/{id}/discard", operators_only(admin.discard), "POST"),
-        route("/v1/backends/{name}/retry", operators_only(admin.retry_backend), "POST"),
-        route("/v1/receipts", looks.receipts, "GET"),
-        route("/v1/status", looks.status, "GET"),
-        route("/metrics", looks.metrics, "GET"),
-        route("/healthz", looks.health, "GET"),
-    ]
-    return Starlette(
-        routes=routes,
-        exception_handlers={Refusal: refuse, HTTPException: refuse_http, Exception: apologise},
+    made = Starlette(
+        routes=[
+            by_method("/v1/entries", {"GET": looks.entries, "POST": door.post}),
+            by_method("/v1/entries/{id}", {"GET": looks.entry}),
+            by_method("/v1/entries/{id}/retry", {"POST": operators_only(admin.retry)}),
+            by_method("/v1/entries/{id}/discard", {"POST": operators_only(admin.discard)}),
+            by_method("/v1/backends/{name}/retry", {"POST": operators_only(admin.retry_backend)}),
+            by_method("/v1/receipts", {"GET": looks.receipts}),
+            by_method("/v1/status", {"GET": looks.status}),
+            by_method("/metrics", {"GET": looks.metrics}),
+            by_method("/healthz", {"GET": looks.health}),
+        ],
+        exception_handlers={
+            Refusal: refuse,
+            DiskRefused: refuse_for_disk,
+            HTTPException: refuse_http,
+            Exception: apologise,
+        },
     )
+    # A path with a slash too many is unknown; a redirect would lead away from the socket.
+    made.router.redirect_slashes = False
+    return made
 
 
-def check_connection(request: Request) -> None:
-    """What the connection found out before there was a request to refuse."""
-    if request.state.oversized_headers:
-        raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large")
-    if request.state.peer.excess:
-        detail = "too many connections of one user are open; close some, or wait"
-        raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, detail)
+def by_method(path: str, endpoints: Mapping[str, Endpoint]) -> Route:
+    """One route per path, so that a 405 names all that is allowed there."""
+
+    async def answer(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await endpoints[method](request)
+
+    return Route(path, answer, methods=list(endpoints))
 
 
-async def refuse(_: Request, exc: Exception) -> Response:
-    """A Refusal as problem JSON. The connection ends: a body may be left unread."""
+async def refuse(request: Request, exc: Exception) -> Response:
+    """A Refusal as problem JSON."""
     assert isinstance(exc, Refusal)
-    headers = {"Connection": "close"}
-    if exc.status in (HTTPStatus.INSUFFICIENT_STORAGE, HTTPStatus.TOO_MANY_REQUESTS):
+    headers = {}
+    if exc.status == HTTPStatus.INSUFFICIENT_STORAGE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return problem_response(exc, headers)
+    return problem_response(request, exc, headers)
+
+
+async def refuse_for_disk(request: Request, exc: Exception) -> Response:
+    """An operator's verb that the disk did not take."""
+    return await refuse(request, no_room(f"the disk does not take it: {exc}; nothing was changed"))
 
 
 async def refuse_http(request: Request, exc: Exception) -> Response:
     """Starlette's own 404 and 405, in the same shape as all others."""
     assert isinstance(exc, HTTPException)
     detail = f"{request.method} {request.url.path}: {HTTPStatus(exc.status_code).phrase}"
-    headers = {**(exc.headers or {}), "Connection": "close"}
-    return problem_response(Refusal(exc.status_code, detail), headers)
+    return problem_response(request, Refusal(exc.status_code, detail), dict(exc.headers or {}))
 
 
 async def apologise(request: Request, exc: Exception) -> Response:
     """A bug of ours: told, logged with its traceback, nothing stored."""
     log.error("request.failed", path=request.url.path, exc_info=exc)
     detail = f"an error inside Holdfast ({type(exc).__name__}); it is in the log"
-    return problem_response(Refusal(500, detail), {"Connection": "close"})
+    return problem_response(request, Refusal(500, detail), {})
 
 
-def problem_response(refusal: Refusal, headers: dict[str, str]) -> Response:
-    """RFC 9457."""
+def problem_response(request: Request, refusal: Refusal, headers: dict[str, str]) -> Response:
+    """RFC 9457. The connection ends when the rest of a body would stand between two requests."""
+    if body_is_open(request):
+        headers["Connection"] = "close"
     return JSONResponse(
         refusal.problem(), refusal.status, headers, media_type="application/problem+json"
     )

@@ -2,7 +2,9 @@
 
 The one place that touches uvicorn's inside. Promises: a peer that says nothing, sends headers
 without end, or stops in the middle of a body is answered (408, 431, 400) and let go; the
-application is told the peer's uid and pid.
+application is told the peer's uid and pid; nothing is written into the answer of another
+request, so whoever was told 4xx by this module has had nothing stored; an answer that comes
+before the whole body was sent can be read by the peer.
 """
 
 import asyncio
@@ -11,98 +13,229 @@ import socket
 import struct
 from collections import Counter
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
+from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from agent.refusal import Refusal
+from agent.refusal import RETRY_AFTER_SECONDS, Refusal
 
-HEADER_SECONDS = 10.0  # for the request line and all headers
-BODY_SECONDS = 30.0  # between two pieces of a body
-HEADER_BYTES = 32 * 1024
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What a peer may take. Seconds and bytes.
+
+    `header_seconds`: for the request line and all headers; `body_seconds`: between two pieces
+    of a body; `linger_seconds`: for what a peer still sends after it was refused.
+    """
+
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    linger_seconds: float = 5.0
+    header_bytes: int = 32 * 1024
+
+
+PATIENCE = Patience()
+
+
+class Census:
+    """Open connections of one listener, by socket and uid: operators have places of their own."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._open: Counter[tuple[str, int]] = Counter()
+
+    def enter(self, place: tuple[str, int]) -> int:
+        """Count one more; how many too many there are now."""
+        self._open[place] += 1
+        return self._open[place] - self.limit
+
+    def leave(self, place: tuple[str, int]) -> None:
+        """One is closed."""
+        self._open[place] -= 1
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process at the other end; `excess`: its user has too many connections open."""
+    """The process at the other end of a Unix socket."""
 
     uid: int | None
     pid: int | None
-    excess: bool = False
+
+
+class Phase(Enum):
+    """What the peer is sending."""
+
+    NOTHING = auto()
+    HEADERS = auto()
+    BODY = auto()
+
+
+class Ending:
+    """A transport whose `close` is the connection's to decide: it may have to linger."""
+
+    def __init__(self, transport: asyncio.Transport, connection: "Connection") -> None:
+        self._transport = transport
+        self._connection = connection
+        self.write = transport.write
+
+    def close(self) -> None:
+        """The last answer is written."""
+        self._connection.part(linger=self._connection.phase is Phase.BODY)
+
+    def is_closing(self) -> bool:
+        """Is it too late to write?"""
+        return self._connection.parted or self._transport.is_closing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with peer credentials, time limits and a bound on headers."""
 
-    limit_per_uid = 64
-    open_per_uid: Counter[int] = Counter()  # noqa: RUF012 - shared on purpose: one listener
+    def __init__(self, *given: Any, patience: Patience, census: Census, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._patience = patience
+        self._census = census
+        self._place: tuple[str, int] | None = None
+        self._wire: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._last_word: Refusal | None = None
+        self._unwanted = False
+        self.phase = Phase.NOTHING
+        self.parted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the peer's ids and begin to wait for its headers."""
-        super().connection_made(transport)
+        super().connection_made(Ending(transport, self))  # type: ignore[arg-type]
+        self._wire = transport
         uid, pid = credentials(transport.get_extra_info("socket"))
-        self._uid = uid
-        self._timer: asyncio.TimerHandle | None = None
-        self._header_bytes = 0
-        self._in_body = False
-        excess = False
+        self.app_state = {**self.app_state, "peer": Peer(uid, pid)}
         if uid is not None:
-            self.open_per_uid[uid] += 1
-            excess = self.open_per_uid[uid] > self.limit_per_uid
-        self.app_state = {**self.app_state, "peer": Peer(uid, pid, excess)}
-        self._arm(HEADER_SECONDS)
+            self._place = (self.server[0] if self.server else "", uid)
+            too_many = self._census.enter(self._place)
+            self._unwanted = too_many > 0
+            if too_many > self._census.limit:
+                transport.abort()  # descriptors are worth more than politeness
+        self._arm(self._patience.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self.parted = True
         self._disarm()
-        if self._uid is not None:
-            self.open_per_uid[self._uid] -= 1
+        if self._place is not None:
+            self._census.leave(self._place)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count header bytes until the headers are complete."""
-        if not self._in_body:
-            self._header_bytes += len(data)
+        """Feed the parser, count the bytes of headers, and see what to wait for next."""
+        if self.parted or self._last_word:
+            return
+        self._header_bytes += len(data)
         super().data_received(data)
-        if not self._in_body and self._header_bytes > HEADER_BYTES:
-            self._end(431, f"the headers are larger than {HEADER_BYTES} bytes")
+        if self.parted or self._last_word:
+            return
+        # Also while a body comes: chunks have headers of their own, and trailers behind them.
+        if self._header_bytes > self._patience.header_bytes:
+            self._refuse_headers()
+        elif self.phase is Phase.BODY:
+            self._arm(self._patience.body_seconds)
+        elif self.phase is Phase.NOTHING and self._busy():
+            self._disarm()  # the request is whole; from here on it is we who take time
+        elif self._timer is None:
+            self._arm(self._patience.header_seconds)
 
-    def eof_received(self) -> None:
-        """The peer has closed its side: in the middle of a request that is an error to tell."""
-        if self._in_body and not self.cycle.response_started:
-            self._end(400, "the body ends before its announced length")
-        elif not self._in_body and self._header_bytes:
-            self._end(400, "the request ends in the middle of its headers")
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The peer has closed its side; it may still be waiting for an answer."""
+        if self.parted:
+            return None
+        if self.phase is Phase.BODY:
+            self._end(400, "the body ends before its announced length", linger=False)
+        elif self.phase is Phase.HEADERS:
+            self._end(400, "the request ends in the middle of its headers", linger=False)
+        elif self._busy():
+            self.cycle.keep_alive = False
+        return self._busy()
 
     def on_message_begin(self) -> None:
         """A request begins (the connection may serve several)."""
         super().on_message_begin()
-        if self._timer is None:
-            self._arm(HEADER_SECONDS)
+        self.phase = Phase.HEADERS
+        if self._unwanted:
+            self._end(429, "too many connections of one user are open; close some, or wait")
 
     def on_headers_complete(self) -> None:
-        """Begin to wait for the body, unless the headers themselves are too large."""
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        self.scope["state"]["oversized_headers"] = size > HEADER_BYTES
-        self._in_body = True
+        """Hand the request to the application, unless the headers themselves are too large."""
+        if self._deaf():
+            return
         self._header_bytes = 0
-        self._arm(BODY_SECONDS)
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self._patience.header_bytes:
+            self._refuse_headers()
+            return
         super().on_headers_complete()
+        self.phase = Phase.BODY
+        self.scope["state"]["exchange"] = self.cycle
 
     def on_body(self, body: bytes) -> None:
-        """The peer makes progress."""
-        self._arm(BODY_SECONDS)
-        super().on_body(body)
+        """A piece of the body."""
+        self._header_bytes = 0
+        if not self._deaf():
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole; from here on it is we who take time."""
-        self._in_body = False
-        self._disarm()
+        """The request is whole."""
+        if self._deaf():
+            return
+        self.phase = Phase.NOTHING
+        self._header_bytes = 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is written; now what was wrong with the bytes behind its request."""
+        super().on_response_complete()
+        if self._last_word and not self._busy():
+            self._say(self._last_word, linger=True)
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed as HTTP gets a problem, too."""
         self._end(400, msg)
+
+    def let_go(self) -> None:
+        """The agent stops: end what is not yet a whole request."""
+        if self.parted:
+            self._wire.close()
+        elif not self._busy():
+            self._end(503, "the agent is stopping; nothing was stored", linger=False)
+
+    def part(self, *, linger: bool) -> None:
+        """Close. With `linger`, first let the peer send on for a while, and read on.
+
+        Else a peer that is still sending would see a broken pipe and not the answer.
+        """
+        if self.parted:
+            return
+        self.parted = True
+        self._disarm()
+        if not linger or self._wire.is_closing():
+            self._wire.close()
+            return
+        self._wire.write_eof()
+        self.flow.resume_reading()
+        self._timer = self.loop.call_later(self._patience.linger_seconds, self._wire.abort)
+
+    def _busy(self) -> bool:
+        """Is a whole request still without its answer?"""
+        cycle = self.cycle
+        return bool(self.pipeline) or (
+            cycle is not None and not cycle.response_complete and not cycle.more_body
+        )
+
+    def _deaf(self) -> bool:
+        return self.parted or self._last_word is not None
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
@@ -115,20 +248,43 @@ class Connection(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._timer = None
-        if self._in_body and self.flow.read_paused:
-            self._arm(BODY_SECONDS)  # it is we who do not read
-        elif self._in_body:
-            self._end(408, f"no more of the body came within {BODY_SECONDS:g} s")
+        patience = self._patience
+        if self.phase is Phase.BODY and self.flow.read_paused:
+            self._arm(patience.body_seconds)  # it is we who do not read
+        elif self.phase is Phase.BODY:
+            self._end(
+                408, f"no more of the body came within {patience.body_seconds:g} s", linger=False
+            )
         else:
-            self._end(408, f"no complete headers came within {HEADER_SECONDS:g} s")
+            said = f"no complete headers came within {patience.header_seconds:g} s"
+            self._end(408, said, linger=False)
 
-    def _end(self, status: int, detail: str) -> None:
-        """Answer below the application, once, and close."""
-        if self.transport.is_closing():
+    def _refuse_headers(self) -> None:
+        self._end(431, f"the headers are larger than {self._patience.header_bytes} bytes")
+
+    def _end(self, status: int, detail: str, *, linger: bool = True) -> None:
+        """Answer below the application, and close; after the answers that are still due."""
+        refusal = Refusal(status, detail)
+        if self._busy():
+            self._last_word = refusal
+        else:
+            self._say(refusal, linger=linger)
+
+    def _say(self, refusal: Refusal, *, linger: bool) -> None:
+        if self.parted:
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(raw_answer(status, Refusal(status, detail).problem()))
-        self.transport.close()
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self._wire.write(raw_answer(refusal))
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()  # the application may be waiting for more of the body
+        self.part(linger=linger)
+
+
+def body_is_open(request: Request) -> bool:
+    """Is the peer still sending the body of this request?"""
+    return bool(request.state.exchange.more_body)
 
 
 def credentials(peer: socket.socket | None) -> tuple[int | None, int | None]:
@@ -140,11 +296,12 @@ def credentials(peer: socket.socket | None) -> tuple[int | None, int | None]:
     return uid, pid
 
 
-def raw_answer(status: int, problem: dict[str, Any]) -> bytes:
+def raw_answer(refusal: Refusal) -> bytes:
     """A whole HTTP answer with a problem in it, for when there is no application to ask."""
-    body = json.dumps(problem).encode()
+    body = json.dumps(refusal.problem()).encode()
+    later = f"retry-after: {RETRY_AFTER_SECONDS}\r\n" if refusal.status in (429, 503) else ""
     head = (
-        b"content-type: application/problem+json\r\nconnection: close\r\n"
-        b"content-length: " + str(len(body)).encode() + b"\r\n\r\n"
+        "content-type: application/problem+json\r\nconnection: close\r\n"
+        f"{later}content-length: {len(body)}\r\n\r\n"
     )
-    return STATUS_LINE[status] + head + body
+    return STATUS_LINE[refusal.status] + head.encode() + body

@@ -9,7 +9,9 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from agent.envelope import MAX_LABELS
 from agent.refusal import FieldError, Refusal, unfit
+from agent.strict_json import LONGEST_INT
 from storage.outbox import Outbox
 from storage.states import State
 
@@ -38,7 +40,7 @@ class Looks:
             backend=query.get("backend"),
             state=_state(query.get("state")),
             labels=_labels(query),
-            limit=_number(query, "limit", DEFAULT_LIMIT),
+            limit=_number(query, "limit", DEFAULT_LIMIT, least=1),
             after=_number(query, "after", 0),
         )
         return JSONResponse({"entries": page, "next": after})
@@ -48,7 +50,10 @@ class Looks:
         id_ = request.path_params["id"]
         found = await self._outbox.show(id_)
         if found is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, f"there is no entry {id_}, and there never was")
+            detail = (
+                f"there is no entry {id_!r}; it may have been delivered and its receipt expired"
+            )
+            raise Refusal(HTTPStatus.NOT_FOUND, detail)
         if found["state"] == "discarded":
             gone = found["discarded"]
             detail = f"entry {id_} was discarded at {gone['at']} by {gone['who']}"
@@ -63,7 +68,7 @@ class Looks:
             backend=query.get("backend"),
             key=query.get("key"),
             labels=_labels(query),
-            limit=_number(query, "limit", DEFAULT_LIMIT),
+            limit=_number(query, "limit", DEFAULT_LIMIT, least=1),
             after=_number(query, "after", 0),
         )
         return JSONResponse({"receipts": page, "next": after})
@@ -85,11 +90,19 @@ class Looks:
 
 
 def check_names(query: QueryParams, known: tuple[str, ...]) -> None:
-    """A filter that is misspelt must not silently answer with everything."""
-    unknown = sorted(set(query) - set(known))
-    if unknown:
-        detail = f"is no filter; known are {', '.join(known)}"
-        raise unfit([FieldError(f"?{name}", detail) for name in unknown])
+    """A filter that is misspelt, or given twice, must not silently answer with something else."""
+    names = [name for name, _ in query.multi_items()]
+    errors = [
+        FieldError("", f"?{name} is no filter; known are {', '.join(known)}")
+        for name in sorted(set(names) - set(known))
+    ]
+    errors += [
+        FieldError("", f"?{name} is given twice")
+        for name in known
+        if name != "label" and names.count(name) > 1
+    ]
+    if errors:
+        raise unfit(errors)
 
 
 def _state(text: str | None) -> State | None:
@@ -99,25 +112,32 @@ def _state(text: str | None) -> State | None:
         return State[text.upper()]
     except KeyError as exc:
         names = ", ".join(state.name.lower() for state in State)
-        raise unfit([FieldError("?state", f"must be one of {names}")]) from exc
+        raise unfit([FieldError("", f"?state must be one of {names}")]) from exc
 
 
 def _labels(query: QueryParams) -> dict[str, str]:
-    labels = {}
-    for text in query.getlist("label"):
+    given = query.getlist("label")
+    if len(given) > MAX_LABELS:
+        raise unfit([FieldError("", f"?label: at most {MAX_LABELS} can be asked for")])
+    labels: dict[str, str] = {}
+    for text in given:
         name, equals, value = text.partition("=")
         if not equals:
-            raise unfit([FieldError("?label", "must be name=value")])
-        labels[name] = value
+            raise unfit([FieldError("", "?label must be name=value")])
+        if labels.setdefault(name, value) != value:
+            raise unfit([FieldError("", f"?label: {name!r} cannot have two values")])
     return labels
 
 
-def _number(query: QueryParams, name: str, default: int) -> int:
+def _number(query: QueryParams, name: str, default: int, *, least: int = 0) -> int:
     text = query.get(name)
     if text is None:
         return default
-    if not text.isdecimal():
-        raise unfit([FieldError(f"?{name}", "must be a whole number")])
+    # The length first: the conversion itself refuses thousands of digits.
+    if not (text.isascii() and text.isdecimal() and len(text) < LONGEST_INT):
+        raise unfit([FieldError("", f"?{name} must be a whole number, and not that long")])
+    if not least <= int(text) < 2**63:
+        raise unfit([FieldError("", f"?{name} must be from {least} to {2**63 - 1}")])
     return int(text)
 
 

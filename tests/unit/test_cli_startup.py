@@ -1,7 +1,6 @@
 """What the everyday commands load: the standard library, typer, and nothing else of others."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +63,6 @@ def test_an_everyday_command_loads_nothing_heavy(command: list[str]) -> None:
                 capture_output=True,
                 text=True,
                 check=True,
-                env={name: value for name, value in os.environ.items() if name != "COVERAGE_RUN"},
             )
 
     code, *loaded = ran.stderr.split()

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from agent.cli.app import COMMANDS, app, run
 from tests.builders import repository
@@ -131,8 +132,6 @@ def test_the_reference_names_every_command_and_option() -> None:
 
 
 def _options_of(name: str) -> list[str]:
-    import typer
-
     group = typer.main.get_command(app)
     command = group.commands[name]  # type: ignore[attr-defined]
     return [option for one in command.params for option in one.opts if option.startswith("--")]

@@ -18,7 +18,7 @@ from storage.amend import discard, retry
 from storage.census import census
 from storage.claim import claim
 from storage.engine import writing_engine
-from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt
+from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt, Wanted
 from storage.settle import reclaim, settle
 from storage.states import State
 from storage.upgrade import bring_up_to_date
@@ -99,10 +99,9 @@ class OutboxModel(RuleBasedStateMachine):
             got = claim(
                 connection,
                 "events",
+                Wanted(requests=limit),
                 token=self.token,
-                limit=limit,
                 now=self.now,
-                resting=(),
                 attachments=Path(),
             )
         assert {one.id for one in got} == set(expected)
@@ -170,8 +169,8 @@ class OutboxModel(RuleBasedStateMachine):
         known = next((h for h in self.held.values() if h.key == key), None)
         id_ = known.id if known else "nobody"
         with self.engine.begin() as connection:
-            (found,) = verb(connection, [id_], now=self.now, who="test")
-        assert found == (known.state if known else None)
+            found = verb(connection, [id_], now=self.now, who="test").get(id_)
+        assert (found and found.state) == (known.state if known else None)
         if known is None or known.state is State.LEASED:
             return
         if verb is discard:

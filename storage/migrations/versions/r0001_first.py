@@ -107,8 +107,8 @@ def _entry() -> None:
         "entry_expiry",
         "entry",
         ["expires_at"],
-        sqlite_where=sa.text("expires_at IS NOT NULL"),
-        postgresql_where=sa.text("expires_at IS NOT NULL"),
+        sqlite_where=sa.text("expires_at IS NOT NULL AND state <> 3"),
+        postgresql_where=sa.text("expires_at IS NOT NULL AND state <> 3"),
     )
     op.create_index(
         "entry_waits",

@@ -1,0 +1,67 @@
+"""How much waits for each backend, known without counting: kept by what the verbs answer.
+
+Promises: equal to the tables after each answer, so that a budget can be judged and a place in
+the queue told without asking the database.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from storage.amend import Found
+from storage.census import Census
+from storage.entry import Accepted, Bury, Confirm, Entry
+from storage.settle import Settlement
+from storage.states import State
+
+
+class Gauges:
+    """Per backend: entries still to be delivered, bytes held (dead letters too), confirms ever."""
+
+    def __init__(self) -> None:
+        self.waiting: Counter[str] = Counter()
+        self.size: Counter[str] = Counter()
+        self.delivered: Counter[str] = Counter()
+
+    def begin(self, found: Mapping[str, Census]) -> None:
+        """Take the tables' own count."""
+        for gauge in (self.waiting, self.size, self.delivered):
+            gauge.clear()
+        for name, one in found.items():
+            self.waiting[name] = one.waiting
+            self.size[name] = one.size
+            self.delivered[name] = one.delivered
+
+    def accepted(self, entries: Sequence[Entry], outcomes: Sequence[Accepted]) -> None:
+        """Entries came in."""
+        for one, outcome in zip(entries, outcomes, strict=True):
+            if outcome.state in ("accepted", "retried"):
+                self.waiting[one.backend] += 1
+            if outcome.state == "accepted":
+                self.size[one.backend] += one.size - outcome.replaced_size
+
+    def settled(self, backend: str, ended: Iterable[Settlement]) -> None:
+        """Claims ended."""
+        for one in ended:
+            if isinstance(one, Confirm | Bury):
+                self.waiting[backend] -= 1
+            if isinstance(one, Confirm):
+                self.delivered[backend] += 1
+                self.size[backend] -= one.claim.size
+
+    def retried(self, found: Iterable[Found]) -> None:
+        """Dead letters wait again."""
+        for one in found:
+            if one.state is State.DEAD:
+                self.waiting[one.backend] += 1
+
+    def discarded(self, found: Iterable[Found]) -> None:
+        """Entries that were not in flight are gone."""
+        for one in found:
+            if one.state is not State.LEASED:
+                self.size[one.backend] -= one.size
+                self.waiting[one.backend] -= one.state is not State.DEAD
+
+    def expired(self, backends: Iterable[str]) -> None:
+        """One entry of each of these became a dead letter."""
+        for backend in backends:
+            self.waiting[backend] -= 1

@@ -1,0 +1,330 @@
+"""The door of an agent on real sockets: outbox, intake, application, listener; no lanes.
+
+Runs in a thread with the daemon's own kind of event loop, so that tests may block. What is
+accepted stays in the outbox, where a test can count it.
+"""
+
+import asyncio
+import http.client
+import json
+import shutil
+import socket
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+
+from adapters.registry import KINDS
+from agent.clock import Clock
+from agent.draft import Bounds
+from agent.intake import Intake
+from agent.listener.admin import Admin
+from agent.listener.application import application
+from agent.listener.connection import PATIENCE, Patience
+from agent.listener.entries import EntriesDoor
+from agent.listener.looks import Looks
+from agent.listener.server import Listener
+from agent.listener.sockets import Place, make
+from agent.status import Picture, build_status
+from storage.outbox import Outbox
+
+T = TypeVar("T")
+
+BACKENDS = {"events": "event_manager", "elog": "elog", "accounting": "auditor"}
+URLS = {name: f"http://{name}.test" for name in BACKENDS}
+MIB = 2**20
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def lines(self) -> list[Any]:
+        """The objects of an NDJSON answer."""
+        assert self.headers["content-type"] == NDJSON
+        return [json.loads(line) for line in self.body.splitlines()]
+
+    @property
+    def pointers(self) -> list[str]:
+        """Where the faults are, in a problem."""
+        return [one["pointer"] for one in self.json.get("errors", [])]
+
+    def check_problem(self, status: int) -> None:
+        """The exact shape of design section 3."""
+        assert self.status == status, self
+        assert self.headers["content-type"] == "application/problem+json"
+        problem = self.json
+        assert list(problem)[:4] == ["type", "title", "status", "detail"]
+        assert set(problem) <= {"type", "title", "status", "detail", "errors"}
+        assert problem["status"] == status
+        assert problem["title"]
+        assert problem["detail"]
+        for one in problem.get("errors", []):
+            assert list(one) == ["pointer", "detail"]
+            assert one["pointer"] == "" or one["pointer"].startswith("/")
+            assert one["detail"]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float = 30.0) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = dial(self._path, self.timeout or 30.0)
+
+
+def dial(path: Path, timeout: float = 30.0) -> socket.socket:
+    """A bare connection."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.settimeout(timeout)
+    made.connect(str(path))
+    return made
+
+
+def ask(
+    path: Path,
+    method: str,
+    target: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Answer:
+    """One request over a connection of its own."""
+    connection = UnixConnection(path)
+    try:
+        try:
+            connection.request(method, target, body, dict(headers or {}), **options)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused before everything was sent
+        return read_answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def read_answer(response: http.client.HTTPResponse) -> Answer:
+    content = response.read()
+    return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
+
+
+def speak(path: Path, *pieces: bytes, half_close: bool = False) -> bytes:
+    """Send raw bytes; all that comes back until the other side closes."""
+    with dial(path) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return listen(connection)
+
+
+def listen(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    heard = bytearray()
+    while True:
+        try:
+            piece = connection.recv(65536)
+        except ConnectionResetError:
+            break
+        if not piece:
+            break
+        heard += piece
+    return bytes(heard)
+
+
+def parsed(raw: bytes) -> list[Answer]:
+    """The answers in `raw`, each with a Content-Length."""
+    answers = []
+    while raw:
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        first, *fields = head.decode().split("\r\n")
+        headers = {}
+        for one in fields:
+            name, _, value = one.partition(": ")
+            headers[name.lower()] = value
+        length = int(headers["content-length"])
+        answers.append(Answer(int(first.split()[1]), headers, rest[:length]))
+        raw = rest[length:]
+    return answers
+
+
+def event(**envelope: Any) -> bytes:
+    """A good envelope for the events backend; what is given is added or replaces."""
+    made = {"backend": "events", "payload": {"event_type": "test", "event_data": {"n": 1}}}
+    return json.dumps({**made, **envelope}).encode()
+
+
+def post(**envelope: Any) -> bytes:
+    """A good envelope for the eLog."""
+    made = {"backend": "elog", "payload": {"experiment": "mfxl1000123", "text": "Beam is back."}}
+    return json.dumps({**made, **envelope}).encode()
+
+
+def form(
+    entry: bytes | None, *files: tuple[str, bytes], boundary: str = "frontier", end: bool = True
+) -> tuple[bytes, dict[str, str]]:
+    """A multipart body and its headers; each file a (name, content)."""
+    parts = [] if entry is None else [('name="entry"', entry)]
+    parts += [(f'name="files"; filename="{name}"', content) for name, content in files]
+    body = b"".join(
+        f"--{boundary}\r\nContent-Disposition: form-data; {said}\r\n\r\n".encode()
+        + content
+        + b"\r\n"
+        for said, content in parts
+    )
+    closing = f"--{boundary}--\r\n".encode() if end else b""
+    return body + closing, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+class Door:
+    """The served door. A context manager."""
+
+    def __init__(
+        self,
+        *,
+        bounds: Bounds | None = None,
+        patience: Patience = PATIENCE,
+        max_connections_per_uid: int = 64,
+        max_request_bytes: int = 64 * MIB,
+    ) -> None:
+        # Not below pytest's tmp_path: a Unix socket's path ends at 107 bytes.
+        self.home = Path(tempfile.mkdtemp(prefix="hf-"))
+        self.socket = self.home / "agent.sock"
+        self.admin = self.home / "admin.sock"
+        self.woken: list[str] = []
+        self.nudged: list[str] = []
+        self.stopped_loop: str | None = None
+        self.outbox: Outbox
+        self._bounds = bounds or Bounds()
+        self._patience = patience
+        self._limits = (max_connections_per_uid, max_request_bytes)
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="door")
+
+    def __enter__(self) -> "Door":
+        self._thread.start()
+        self._ready.result(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the door's own loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def ask(self, method: str, target: str, *, admin: bool = False) -> Answer:
+        return ask(self.admin if admin else self.socket, method, target)
+
+    def hand_in(
+        self, body: Any, headers: Mapping[str, str] | None = None, *, media_type: str = JSON
+    ) -> Answer:
+        """POST /v1/entries."""
+        return ask(
+            self.socket, "POST", "/v1/entries", body, {"Content-Type": media_type, **(headers or {})}
+        )
+
+    def rows(self, query: str = "SELECT count(*) FROM entry", *given: Any) -> list[Any]:
+        """What the database holds, asked behind the agent's back."""
+        connection = sqlite3.connect(f"file:{self.home}/state/outbox.db?mode=ro", uri=True)
+        try:
+            return connection.execute(query, given).fetchall()
+        finally:
+            connection.close()
+
+    def holdings(self) -> tuple[int, int, int, list[str]]:
+        """Entries, bodies, audit rows, and every file below `attachments`."""
+        ((entries,),) = self.rows()
+        ((bodies,),) = self.rows("SELECT count(*) FROM body")
+        ((audits,),) = self.rows("SELECT count(*) FROM audit")
+        root = self.home / "state" / "attachments"
+        files = sorted(str(one.relative_to(root)) for one in root.rglob("*") if one.is_file())
+        return entries, bodies, audits, files
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        try:
+            self._loop = asyncio.get_running_loop()
+            self._stop = asyncio.Event()
+            (self.home / "state").mkdir()
+            self.outbox = Outbox(self.home / "state", URLS)
+            self.outbox.recover(0)
+            listener = self._listener()
+            listener.begin()
+        except BaseException as exc:
+            self._ready.set_exception(exc)
+            raise
+        self._ready.set_result(None)
+        await self._stop.wait()
+        await listener.end()
+        self.outbox.close()
+
+    def _listener(self) -> Listener:
+        connections, request_bytes = self._limits
+        backends = {name: KINDS[kind] for name, kind in BACKENDS.items()}
+        clock = Clock()
+        intake = Intake(
+            self.outbox, backends, clock=clock, bounds=self._bounds, wake=self.woken.append
+        )
+        door = EntriesDoor(
+            intake,
+            self.outbox,
+            bounds=self._bounds,
+            max_request_bytes=request_bytes,
+            states=lambda _: "flowing",
+        )
+        looks = Looks(self.outbox, status=self._status, healthy=lambda: self.stopped_loop)
+        nudges = {name: self._nudge(name) for name in BACKENDS}
+        app = application(
+            door, looks, Admin(self.outbox, clock, nudges), admin_path=str(self.admin)
+        )
+        places = [Place(path, 0o600, "no-such-group") for path in (self.socket, self.admin)]
+        return Listener(
+            app,
+            [make(place) for place in places],
+            max_connections_per_uid=connections,
+            patience=self._patience,
+        )
+
+    def _nudge(self, name: str) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def nudge() -> None:
+            self.nudged.append(name)
+
+        return nudge
+
+    async def _status(self) -> dict[str, Any]:
+        counts = await self.outbox.census(now=0)
+        spool = {"waiting": 0, "blocked": 0, "rejected": 0}
+        return build_status(
+            Picture(
+                now=0, kinds=BACKENDS, counts=counts, rests=[], rates={}, spool=spool, version="1"
+            )
+        )
