@@ -50,6 +50,15 @@ def file_uri(path: Path, mode: str) -> str:
     return f"file:{quote(str(path))}?{mode}"
 
 
+def unwritten_mode(path: Path) -> str:
+    """How to open a database that provably nobody writes, leaving no file beside it.
+
+    While a WAL lies there (a kill left it) it has to be read as well, and SQLite needs to.
+    """
+    wal = path.with_name(path.name + "-wal")
+    return "mode=ro" if wal.exists() else "immutable=1"
+
+
 def reading_engine(path: Path, *, daemon_is_down: bool = False) -> Engine:
     """Read-only connections, opened for each look and closed after it.
 
@@ -57,8 +66,7 @@ def reading_engine(path: Path, *, daemon_is_down: bool = False) -> Engine:
     closed WAL database unless told that nobody writes it (facts 5); only true when the
     caller holds a shared instance lock.
     """
-    wal = path.with_name(path.name + "-wal")
-    mode = "immutable=1" if daemon_is_down and not wal.exists() else "mode=ro"
+    mode = unwritten_mode(path) if daemon_is_down else "mode=ro"
 
     def connect() -> Any:
         return sqlite3.connect(

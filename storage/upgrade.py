@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from storage.engine import file_uri
+from storage.engine import file_uri, unwritten_mode
 from storage.schema import SCHEMA_REVISION
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -52,12 +52,12 @@ def bring_up_to_date(
 def read_revision(path: Path) -> str | None:
     """The schema revision of the database at `path`; None when there is no database yet.
 
-    Read only: asking changes no byte of the file.
+    Read only, under the instance lock: asking changes no byte and makes no file.
     """
     if not path.exists() or path.stat().st_size == 0:
         return None
     try:
-        with closing(sqlite3.connect(file_uri(path, "mode=ro"), uri=True)) as connection:
+        with closing(sqlite3.connect(file_uri(path, unwritten_mode(path)), uri=True)) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
             if ("alembic_version",) not in tables:
                 if tables:

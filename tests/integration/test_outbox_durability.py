@@ -1,0 +1,169 @@
+"""What an acknowledgement is worth: kill -9 at any moment, and look what the disk holds."""
+
+import asyncio
+import hashlib
+import io
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from storage.attachments import AttachmentStore, TooLarge
+from storage.entry import Confirm, Receipt, Wanted
+from storage.lock import AlreadyRunning, InstanceLock
+from storage.outbox import Outbox
+from tests.builders import NOW, an_entry
+from tests.conftest import URLS
+
+CHILD = """
+import asyncio, io, os, signal, sys
+from pathlib import Path
+from storage.entry import Wanted
+from storage.outbox import Outbox
+from tests.builders import NOW, an_entry
+
+async def main():
+    outbox = Outbox(Path(sys.argv[1]), {"events": "http://events.test"})
+    outbox.recover(NOW)
+    for number in range(int(sys.argv[2])):
+        part = outbox.attachments.stage(io.BytesIO(b"plot"), "p.png", limit=100)
+        entry = an_entry(f"k{number}", attachments=(part,))
+        await outbox.accept([entry])
+        print(entry.id, flush=True)
+    if sys.argv[3] == "claimed":
+        await outbox.claim("events", Wanted(), now=NOW)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def killed_after(state_dir: Path, accepts: int, how: str = "accepted") -> list[str]:
+    """Ids that a child acknowledged before it was killed."""
+    ended = subprocess.run(
+        [sys.executable, "-c", CHILD, str(state_dir), str(accepts), how],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    return ended.stdout.split()
+
+
+@pytest.mark.parametrize("accepts", [1, 7])
+def test_what_was_acknowledged_survives_a_kill_with_its_files(tmp_path: Path, accepts: int) -> None:
+    acknowledged = killed_after(tmp_path, accepts)
+
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as connection:
+        held = {row[0] for row in connection.execute("SELECT id FROM entry")}
+        paths = [row[0] for row in connection.execute("SELECT path FROM attachment")]
+    assert held == set(acknowledged)
+    assert len(acknowledged) == accepts
+    assert [(tmp_path / "attachments" / path).read_bytes() for path in paths] == [b"plot"] * accepts
+
+
+async def test_what_was_claimed_when_the_agent_died_is_in_doubt(tmp_path: Path) -> None:
+    (id_, *_) = killed_after(tmp_path, 1, "claimed")
+
+    outbox = Outbox(tmp_path, URLS)
+    reclaimed, _ = outbox.recover(NOW)
+    shown = await outbox.show(id_)
+    outbox.close()
+
+    assert reclaimed == 1
+    assert shown is not None
+    assert (shown["state"], shown["in_doubt"], shown["attempts"]) == ("pending", True, 0)
+
+
+async def test_files_that_a_crash_left_without_an_entry_are_swept(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, URLS)
+    outbox.recover(NOW)
+    kept = an_entry("kept", attachments=(await outbox.stage(io.BytesIO(b"x"), "x", limit=9),))
+    await outbox.accept([kept])
+    await outbox.stage(io.BytesIO(b"half"), "left-in-incoming", limit=9)
+    outbox.attachments.keep("orphan", [await outbox.stage(io.BytesIO(b"y"), "y", limit=9)])
+    outbox.close()
+
+    again = Outbox(tmp_path, URLS)
+    _, swept = again.recover(NOW)
+    again.close()
+
+    assert swept == 1
+    left = {path.name for path in (tmp_path / "attachments").iterdir()}
+    assert left == {"incoming", kept.id}
+    assert list((tmp_path / "attachments" / "incoming").iterdir()) == []
+
+
+async def test_files_go_when_their_entry_is_confirmed_or_discarded(outbox: Outbox) -> None:
+    for key in ("a", "b"):
+        part = await outbox.stage(io.BytesIO(b"x"), "x", limit=9)
+        await outbox.accept([an_entry(key, attachments=(part,))])
+    (claimed,) = await outbox.claim("events", Wanted(), now=NOW)
+    await outbox.settle("events", [Confirm(claimed, Receipt(claimed.id, "r"))], now=NOW)
+    (page, _) = await outbox.list_entries()
+    await outbox.discard([one["id"] for one in page], now=NOW, who="test")
+
+    assert [path.name for path in outbox.attachments.root.iterdir()] == ["incoming"]
+
+
+async def test_files_of_a_duplicate_are_not_kept(outbox: Outbox) -> None:
+    for _ in range(2):
+        part = await outbox.stage(io.BytesIO(b"x"), "x", limit=9)
+        await outbox.accept([an_entry("same", attachments=(part,))])
+
+    folders = [path for path in outbox.attachments.root.iterdir() if path.name != "incoming"]
+    assert len(folders) == 1
+    assert list((outbox.attachments.root / "incoming").iterdir()) == []
+
+
+def test_a_file_is_hashed_while_it_comes_in_and_bounded(tmp_path: Path) -> None:
+    store = AttachmentStore(tmp_path)
+
+    part = store.stage(io.BytesIO(b"x" * 1000), "x.bin", limit=1000)
+    with pytest.raises(TooLarge):
+        store.stage(io.BytesIO(b"x" * 1001), "x.bin", limit=1000)
+
+    assert part.sha256 == hashlib.sha256(b"x" * 1000).hexdigest()
+    assert part.size == 1000
+    assert list((tmp_path / "incoming").iterdir()) == [part.path]
+
+
+def test_the_database_commits_to_the_disk(outbox: Outbox) -> None:
+    async def pragmas() -> list[object]:
+        def ask(connection: object) -> list[object]:
+            run = connection.exec_driver_sql  # type: ignore[attr-defined]
+            return [run(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+
+        return await outbox._call(ask)  # type: ignore[arg-type]
+
+    assert asyncio.run(pragmas()) == ["wal", 2]
+
+
+def test_a_second_agent_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
+    first = InstanceLock(tmp_path / "agent.lock")
+    first.take()
+
+    with pytest.raises(AlreadyRunning, match=f"pid {os.getpid()}"):
+        InstanceLock(tmp_path / "agent.lock").take()
+    first.release()
+
+    second = InstanceLock(tmp_path / "agent.lock")
+    second.take()
+    second.release()
+
+
+def test_a_reader_learns_whether_an_agent_lives(tmp_path: Path) -> None:
+    agent = InstanceLock(tmp_path / "agent.lock")
+    agent.take()
+    alive = InstanceLock(tmp_path / "agent.lock").share()
+    agent.release()
+    reader = InstanceLock(tmp_path / "agent.lock")
+    gone = reader.share()
+    reader.release()
+
+    assert (alive, gone) == (False, True)
