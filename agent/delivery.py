@@ -63,10 +63,7 @@ class Delivery:
         self._log = structlog.get_logger().bind(backend=route.name)
 
     async def bring(self, claims: Sequence[Claim]) -> Sequence[Outcome]:
-        """One outcome per claim, all of one kind. An entry in doubt comes alone.
-
-        The one place where a bug of an adapter is caught: it must not end the lane.
-        """
+        """One outcome per claim, all of one kind. An entry in doubt comes alone."""
         try:
             return await self._bring(claims)
         except DeliveryError as error:
@@ -75,16 +72,15 @@ class Delivery:
             # Asked before anything is sent: see _resolve.
             later = self._clock.now() + round(DISK_SECONDS * 1000)
             return [Postponed(later, one.absences) for one in claims]
-        except Exception as exc:  # noqa: BLE001 - the reason is the docstring
-            self._log.exception("adapter.bug", entries=[one.id for one in claims])
-            return [Bug(f"{type(exc).__name__}: {exc}")] * len(claims)
+        except Exception as exc:  # noqa: BLE001 - it must not end the lane
+            return [self._bug(exc, claims)] * len(claims)
 
     async def close(self) -> None:
         """Close the adapter, whatever it thinks of that."""
         try:
             await self._route.adapter.close()
-        except Exception:  # noqa: BLE001 - it must not keep the agent from stopping
-            self._log.exception("adapter.bug", entries=[])
+        except Exception as exc:  # noqa: BLE001 - it must not keep the agent from stopping
+            self._bug(exc, [])
 
     async def _bring(self, claims: Sequence[Claim]) -> Sequence[Outcome]:
         name = claims[0].kind
@@ -127,6 +123,8 @@ class Delivery:
             found = await self._route.adapter.find(Doubt(claim, min(first, last), last))
         except DeliveryError as error:
             return Unclear(cannot_tell(error))
+        except Exception as exc:  # noqa: BLE001 - it must not end the lane
+            return Unclear(self._bug(exc, [claim]))
         return await self._first_free(claim, found) or claim.absences + 1
 
     async def _first_free(self, claim: Claim, found: Sequence[Receipt]) -> Receipt | None:
@@ -139,6 +137,11 @@ class Delivery:
             if free and self._spoken_for.setdefault(one.remote_id, claim.id) == claim.id:
                 return one
         return None
+
+    def _bug(self, exc: Exception, claims: Sequence[Claim]) -> Bug:
+        """An adapter did what no adapter should."""
+        self._log.error("adapter.bug", entries=[one.id for one in claims], exc_info=exc)
+        return Bug(f"{type(exc).__name__}: {exc}")
 
     def _settled_at(self, sent: int) -> int:
         """When an empty answer starts to count for what was sent at `sent`."""

@@ -153,7 +153,7 @@ class Intake:
         return self._outbox.waiting[backend]
 
     def _destination(self, envelope: Envelope, draft: Draft) -> tuple[str, str, EntryKind]:
-        backend = draft.backend or envelope.backend
+        backend = draft.backend if draft.backend is not None else envelope.backend
         if backend is None:
             raise unfit([FieldError("/backend", "is required: " + self._known())])
         if envelope.backend not in (None, backend):
@@ -163,7 +163,7 @@ class Intake:
             raise Refusal(HTTPStatus.NOT_FOUND, detail, [FieldError("/backend", detail)])
         there = self._backends[backend]
         aliases = there.aliases or {}
-        wanted = envelope.kind or draft.kind or there.main_kind
+        wanted = envelope.kind if envelope.kind is not None else draft.kind or there.main_kind
         name = aliases.get(wanted, wanted)
         if draft.kind and envelope.kind and aliases.get(draft.kind, draft.kind) != name:
             raise unfit([FieldError("/kind", f"does not belong into {backend}/{draft.kind}")])

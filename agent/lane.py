@@ -9,6 +9,7 @@ more and more at the same time.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+
 import structlog
 
 from agent.clock import Clock

@@ -204,7 +204,7 @@ class Settling:
             if self._progress.pause < SHORTEST_REST_SECONDS:
                 self._progress.pause = 0.0
         elif scope == WHOLE:
-            self._progress.slots = min(self._route.concurrency, self._progress.slots * 2)
+            self._progress.slots = min(self._route.concurrency, self._progress.slots + 1)
         if scope == WHOLE and self._progress.pause:
             # Below one request in flight: many agents were waiting for the same moment.
             later = self._clock.monotonic() + self._progress.pause * (1 + self._dice()) / 2

@@ -246,7 +246,11 @@ class Door:
     ) -> Answer:
         """POST /v1/entries."""
         return ask(
-            self.socket, "POST", "/v1/entries", body, {"Content-Type": media_type, **(headers or {})}
+            self.socket,
+            "POST",
+            "/v1/entries",
+            body,
+            {"Content-Type": media_type, **(headers or {})},
         )
 
     def rows(self, query: str = "SELECT count(*) FROM entry", *given: Any) -> list[Any]:

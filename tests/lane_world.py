@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from adapters.base import BackendKind, EntryKind, Verdict
 from agent.lane import Lane
@@ -139,6 +140,7 @@ class LaneWorld:
         self.on_pause: Callable[[], None] = lambda: None
         self.policy = route.pop("policy", None) or Policy()
         self.route_changes = route
+        self.logs: Sequence[Any] = []
         self.lane = self.make_lane()
 
     def make_lane(self) -> Lane:
@@ -169,10 +171,12 @@ class LaneWorld:
         return await self.outbox.accept(made)
 
     async def step(self) -> float:
-        """One pass, and everything that it sent off."""
+        """One pass, and everything that it sent off; seconds until the next would come."""
+        asked = len(self.adapter.sent) + len(self.adapter.doubts)
         nap = await self.lane.step()
         await self.lane.settled()
-        return nap
+        # An outcome wakes the lane.
+        return nap if asked == len(self.adapter.sent) + len(self.adapter.doubts) else 0.0
 
     async def steps(self, number: int, *, seconds: float = 0.0) -> None:
         for _ in range(number):
@@ -186,11 +190,7 @@ class LaneWorld:
         while self.clock.monotonic() < end:
             rounds += 1
             assert rounds < most_steps, "the lane spins"
-            sent = len(self.adapter.sent) + len(self.adapter.doubts)
-            nap = await self.step()
-            # An outcome wakes the lane.
-            if len(self.adapter.sent) + len(self.adapter.doubts) == sent:
-                self.clock.advance(min(nap, 5.0))
+            self.clock.advance(await self.step())
         return rounds
 
     async def restart(self) -> None:
@@ -213,6 +213,10 @@ class LaneWorld:
     async def state(self, key: str) -> str:
         return str((await self.shown(key))["state"])
 
+    def told(self, event: str) -> list[Any]:
+        """The log lines about `event`."""
+        return [line for line in self.logs if line["event"] == event]
+
     async def rest(self, scope: str = "") -> Rest | None:
         """What the database says of a rest."""
         for one in await self.outbox.rests():
@@ -223,11 +227,14 @@ class LaneWorld:
 
 @contextmanager
 def lane_world(state_dir: Path, **route: Any) -> Iterator[LaneWorld]:
-    """A world of its own, on an outbox of its own."""
+    """A world of its own, on an outbox of its own; what is logged is kept in `logs`."""
     outbox = CountingOutbox(state_dir, URLS)
     outbox.recover(NOW)
     try:
-        yield LaneWorld(outbox, FakeClock(), **route)
+        with capture_logs() as logs:
+            world = LaneWorld(outbox, FakeClock(), **route)
+            world.logs = logs
+            yield world
     finally:
         outbox.close()
 

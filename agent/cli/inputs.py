@@ -18,6 +18,8 @@ ENTRY_NAMES = ("entry.json", "entry.md")  # what the spool calls the entry besid
 @contextmanager
 def opened(source: str | None) -> Iterator[BinaryIO]:
     """The file of this name, or standard input. Raises Ending (66), or 64 when nobody said what."""
+    if sys.stdin is None and source in (None, STANDARD_INPUT):
+        raise Ending(NO_INPUT, "standard input is closed")
     if source is None and sys.stdin.isatty():
         raise usage("give a FILE, or `-` to type the entry in (end with Ctrl-D)")
     if source is None or source == STANDARD_INPUT:

@@ -59,45 +59,55 @@ EXAMPLES = examples(
 )
 
 
+Backend = Annotated[str, typer.Argument(help="Its name in the settings.", metavar="BACKEND")]
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE|-",
+        help="JSON: a payload, or an envelope (an object with `payload`). `-` or nothing:"
+        " standard input. .ndjson, .jsonl: one entry per line. .md, .txt: an eLog post.",
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="Kind of entry; default: the backend's main kind."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="What makes it the same entry when handed in again; default: a new one.",
+    ),
+]
+Stream = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Entries of one stream are delivered in order."),
+]
+Labels = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by; may be repeated.")
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help="A file that goes with it; may be repeated."),
+]
+Lines = Annotated[bool, typer.Option("--ndjson", help="One entry per line of input.")]
+Timeout = Annotated[str, typer.Option(metavar="SECONDS", help="How long the agent may be silent.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+
 def put(
     context: typer.Context,
-    backend: Annotated[str, typer.Argument(help="Its name in the settings.", metavar="BACKEND")],
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FILE|-",
-            help="JSON: a payload, or an envelope (an object with `payload`). `-` or nothing:"
-            " standard input. .ndjson, .jsonl: one entry per line. .md, .txt: an eLog post.",
-        ),
-    ] = None,
+    backend: Backend,
+    source: Source = None,
     *,
-    kind: Annotated[
-        str | None,
-        typer.Option(metavar="KIND", help="Kind of entry; default: the backend's main kind."),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY",
-            help="What makes it the same entry when handed in again; default: a new one.",
-        ),
-    ] = None,
-    stream: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Entries of one stream are delivered in order."),
-    ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="To find it by; may be repeated.")
-    ] = None,
-    attach: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="A file that goes with it; may be repeated."),
-    ] = None,
-    ndjson: Annotated[bool, typer.Option("--ndjson", help="One entry per line of input.")] = False,
-    timeout: Annotated[
-        str, typer.Option(metavar="SECONDS", help="How long the agent may be silent.")
-    ] = f"{TIMEOUT_SECONDS:g}",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    kind: Kind = None,
+    key: Key = None,
+    stream: Stream = None,
+    label: Labels = None,
+    attach: Files = None,
+    ndjson: Lines = False,
+    timeout: Timeout = f"{TIMEOUT_SECONDS:g}",
+    as_json: AsJson = False,
 ) -> Callable[[], int]:
     """Hand an entry in.
 

@@ -169,6 +169,13 @@ def test_a_missing_attachment_is_66_and_nothing_is_sent(desk: Desk) -> None:
     assert server.asked == []
 
 
+def test_two_files_of_one_name_are_64(desk: Desk) -> None:
+    (desk.home / "sub").mkdir()
+    files = [desk.file("1", "a.png"), desk.file("2", "sub/a.png")]
+
+    assert desk.put("elog", desk.file({}), "--attach", files[0], "--attach", files[1]) == 64
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

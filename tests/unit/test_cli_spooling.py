@@ -16,6 +16,16 @@ def test_a_file_appears_under_its_name_and_nothing_else_stays(tmp_path: Path) ->
     assert [one.name for one in path.parent.iterdir()] == ["a.json"]
 
 
+def test_a_file_that_could_not_get_its_name_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "spool" / "events"
+    (folder / "a.json").mkdir(parents=True)
+
+    with pytest.raises(IsADirectoryError):
+        spool_file(folder, "a.json", b"{}")
+
+    assert [one.name for one in folder.iterdir()] == ["a.json"]
+
+
 def test_a_folder_that_could_not_be_completed_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "spool" / "elog"
     missing = Upload(tmp_path / "missing.png", "missing.png")
