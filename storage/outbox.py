@@ -55,9 +55,11 @@ class Outbox:
         self.lock.take()
         try:
             path = state_dir / DATABASE
+            # Before SQLite makes the log beside it, which gets the same mode.
+            path.touch()
+            path.chmod(0o640)
             self._engine = writing_engine(path)
             self.kept_copy = bring_up_to_date(path, self._engine)
-            path.chmod(0o640)
             self.attachments = AttachmentStore(state_dir / ATTACHMENTS)
         except BaseException:
             self.lock.release()

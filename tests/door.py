@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,12 +33,14 @@ from agent.listener.looks import Looks
 from agent.listener.server import Listener
 from agent.listener.sockets import Place, make
 from agent.status import Picture, build_status
+from storage.entry import Bury, Claim, Confirm, Failure, Receipt, Wanted
 from storage.outbox import Outbox
 
 T = TypeVar("T")
 
 BACKENDS = {"events": "event_manager", "elog": "elog", "accounting": "auditor"}
 URLS = {name: f"http://{name}.test" for name in BACKENDS}
+NOW = 2_000_000_000_000  # epoch ms; after everything that the host's clock says
 MIB = 2**20
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -97,7 +100,11 @@ def dial(path: Path, timeout: float = 30.0) -> socket.socket:
     """A bare connection."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.settimeout(timeout)
-    made.connect(str(path))
+    try:
+        made.connect(str(path))
+    except OSError:
+        made.close()
+        raise
     return made
 
 
@@ -107,15 +114,12 @@ def ask(
     target: str,
     body: Any = None,
     headers: Mapping[str, str] | None = None,
-    **options: Any,
 ) -> Answer:
     """One request over a connection of its own."""
     connection = UnixConnection(path)
     try:
-        try:
-            connection.request(method, target, body, dict(headers or {}), **options)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # refused before everything was sent
+        with suppress(BrokenPipeError, ConnectionResetError):  # refused before all was sent
+            connection.request(method, target, body, dict(headers or {}))
         return read_answer(connection.getresponse())
     finally:
         connection.close()
@@ -129,13 +133,11 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 def speak(path: Path, *pieces: bytes, half_close: bool = False) -> bytes:
     """Send raw bytes; all that comes back until the other side closes."""
     with dial(path) as connection:
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             for piece in pieces:
                 connection.sendall(piece)
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
         return listen(connection)
 
 
@@ -252,6 +254,32 @@ class Door:
             body,
             {"Content-Type": media_type, **(headers or {})},
         )
+
+    def claimed(self, backend: str = "events") -> Claim:
+        """The head of `backend`, as if a lane had sent it."""
+        (claim,) = self.run(self._claim(backend))
+        return claim
+
+    def bury(self, backend: str = "events") -> str:
+        """Make a dead letter of the head of `backend`; its id."""
+        claim = self.claimed(backend)
+        self._settle(backend, Bury(claim, Failure("Rejected", "entry", "no such thing")))
+        return claim.id
+
+    def confirm(self, backend: str = "events") -> str:
+        """Deliver the head of `backend`; its id."""
+        claim = self.claimed(backend)
+        self._settle(backend, Confirm(claim, Receipt(claim.id, f"remote-{claim.id}")))
+        return claim.id
+
+    def _settle(self, backend: str, settlement: Bury | Confirm) -> None:
+        async def settle() -> None:
+            assert list(await self.outbox.settle(backend, [settlement], now=NOW)) == [True]
+
+        self.run(settle())
+
+    async def _claim(self, backend: str) -> list[Claim]:
+        return await self.outbox.claim(backend, Wanted(), now=NOW)
 
     def rows(self, query: str = "SELECT count(*) FROM entry", *given: Any) -> list[Any]:
         """What the database holds, asked behind the agent's back."""

@@ -4,12 +4,14 @@ The adapter answers as its script says and proves everything once the script is 
 time passes only when a test says so.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from sqlalchemy import event
 from structlog.testing import capture_logs
 
 from adapters.base import BackendKind, EntryKind, Verdict
@@ -237,6 +239,35 @@ def lane_world(state_dir: Path, **route: Any) -> Iterator[LaneWorld]:
             yield world
     finally:
         outbox.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Let everything run until it is so."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - there is nothing to wait on but the loop
+            await asyncio.sleep(0)
+
+
+class Disk:
+    """The disk below an outbox: SQLite itself refuses to write as long as we say so."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._refusing = False
+        event.listen(outbox._engine, "connect", self._connected)
+
+    def refuse(self) -> None:
+        self._set(refusing=True)
+
+    def heal(self) -> None:
+        self._set(refusing=False)
+
+    def _set(self, *, refusing: bool) -> None:
+        self._refusing = refusing
+        self._outbox._writer.between(self._outbox._engine.dispose).result()
+
+    def _connected(self, connection: Any, _: object) -> None:
+        connection.execute(f"PRAGMA query_only = {int(self._refusing)}")
 
 
 def looks(world: LaneWorld) -> int:

@@ -10,7 +10,7 @@ import pytest
 from adapters.base import BatchRefused, Verdict
 from storage.entry import Claim
 from tests.builders import an_entry
-from tests.lane_world import CountingOutbox, LaneWorld, lane_world, proof, receipt
+from tests.lane_world import CountingOutbox, LaneWorld, lane_world, proof, receipt, until
 
 
 class Slow:
@@ -153,7 +153,7 @@ async def test_an_adapter_that_cancels_itself_has_a_bug(tmp_path: Path) -> None:
         async def give_up(_: Sequence[Claim]) -> list[Verdict]:
             raise asyncio.CancelledError
 
-        world.adapter.script = [lambda claims: give_up(claims)]
+        world.adapter.script = [give_up]
         await world.steps(2)
 
         shown = await world.shown("a")
@@ -172,10 +172,9 @@ async def test_everything_is_settled_exactly_once(tmp_path: Path, grace: float) 
                 await asyncio.sleep(0)
             return proof(claims)
 
-        world.adapter.script = [lambda claims: answer(claims)] * 200
+        world.adapter.script = [answer] * 200
         loop = asyncio.create_task(world.lane.run())
-        while world.outbox.delivered["events"] < 20:
-            await asyncio.sleep(0)
+        await until(lambda: world.outbox.delivered["events"] >= 20)
         await world.lane.stop(grace)
         await loop
 

@@ -8,28 +8,20 @@ import pytest
 
 from storage.entry import Claim
 from tests.builders import an_entry
-from tests.lane_world import LaneWorld, lane_world, looks, proof
-
-
-async def until_delivered(world: LaneWorld, number: int) -> None:
-    async with asyncio.timeout(20):
-        while world.outbox.delivered["events"] < number:
-            await asyncio.sleep(0)
+from tests.lane_world import lane_world, looks, proof, until
 
 
 async def test_a_new_entry_leaves_at_once(tmp_path: Path) -> None:
     with lane_world(tmp_path) as world:
         loop = asyncio.create_task(world.lane.run())
-        while looks(world) == 0:
-            await asyncio.sleep(0)
+        await until(lambda: looks(world) > 0)
         for _ in range(100):  # the lane has gone to sleep
             await asyncio.sleep(0)
 
         # Our clock stands still: nothing but the wake can bring the lane round.
         await world.accept("a")
         world.lane.wake()
-        async with asyncio.timeout(1):  # far below the longest nap
-            await until_delivered(world, 1)
+        await until(lambda: world.outbox.delivered["events"] == 1, seconds=2)  # below one nap
 
         await world.lane.stop(1)
         await loop
@@ -40,8 +32,7 @@ async def test_an_outcome_frees_its_slot_at_once(tmp_path: Path) -> None:
         await world.accept(*[f"e{n}" for n in range(50)])
         loop = asyncio.create_task(world.lane.run())
 
-        async with asyncio.timeout(4):  # less than one nap
-            await until_delivered(world, 50)
+        await until(lambda: world.outbox.delivered["events"] == 50, seconds=4)  # below one nap
 
         await world.lane.stop(1)
         await loop
@@ -56,11 +47,10 @@ async def test_a_wake_during_a_pass_is_not_lost(tmp_path: Path) -> None:
             world.lane.wake()
             return proof(claims)
 
-        world.adapter.script = [lambda claims: meanwhile(claims)]
+        world.adapter.script = [meanwhile]
         loop = asyncio.create_task(world.lane.run())
 
-        async with asyncio.timeout(4):
-            await until_delivered(world, 2)
+        await until(lambda: world.outbox.delivered["events"] == 2, seconds=4)  # below one nap
 
         await world.lane.stop(1)
         await loop

@@ -1,0 +1,97 @@
+"""The one table of moves, and the statements that must agree with it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from storage.accept import accept
+from storage.amend import discard, expire, retry
+from storage.claim import claim
+from storage.engine import writing_engine
+from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.settle import reclaim, settle
+from storage.states import MOVES, State
+from storage.upgrade import bring_up_to_date
+from tests.builders import NOW, an_entry
+
+NO = Failure("Rejected", "entry", "no")
+URL = "http://events.test"
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[Connection]:
+    engine = writing_engine(tmp_path / "outbox.db")
+    bring_up_to_date(tmp_path / "outbox.db", engine)
+    with engine.begin() as made:
+        yield made
+    engine.dispose()
+
+
+def claim_all(connection: Connection) -> list[Any]:
+    return claim(connection, "events", Wanted(requests=9), token="t", now=NOW, attachments=Path())
+
+
+def put_into(connection: Connection, state: State) -> Any:
+    """An entry in `state`, and the claim it was under."""
+    one = an_entry("a", expires_at=NOW + 1000)
+    accept(connection, [one], {"events": URL})
+    (claimed,) = claim_all(connection)
+    connection.execute(text("UPDATE entry SET state = :state"), {"state": int(state)})
+    if state is not State.LEASED:
+        connection.execute(text("UPDATE entry SET token = NULL, head = 1"))
+    return claimed
+
+
+def move(connection: Connection, verb: str, claimed: Any) -> None:
+    ends = {
+        "confirm": Confirm(claimed, Receipt(claimed.id, "r")),
+        "give_back": GiveBack(claimed, 0, in_doubt=False),
+        "bury": Bury(claimed, NO),
+    }
+    match verb:
+        case "claim":
+            claim_all(connection)
+        case "confirm" | "give_back" | "bury":
+            settle(connection, [ends[verb]], "events", URL, token="t", now=NOW)  # type: ignore[list-item]
+        case "reclaim":
+            reclaim(connection, now=NOW)
+        case "expire":
+            expire(connection, now=NOW + 2000)
+        case "retry":
+            retry(connection, [claimed.id], now=NOW, who="test")
+        case "discard":
+            discard(connection, [claimed.id], now=NOW, who="test")
+
+
+@pytest.mark.parametrize("state", list(State), ids=lambda state: state.name)
+@pytest.mark.parametrize("verb", sorted(MOVES))
+def test_the_database_makes_exactly_the_moves_of_the_table(
+    connection: Connection, verb: str, state: State
+) -> None:
+    claimed = put_into(connection, state)
+
+    move(connection, verb, claimed)
+
+    after = connection.execute(text("SELECT state FROM entry")).scalar()
+    expected = MOVES[verb].target if MOVES[verb].allows(state) else state
+    assert after == expected
+
+
+@pytest.mark.parametrize("end", ["confirm", "give_back", "bury"])
+def test_a_late_worker_changes_nothing(connection: Connection, end: str) -> None:
+    claimed = put_into(connection, State.LEASED)
+    connection.execute(text("UPDATE entry SET token = 'of the next life'"))
+    before = connection.execute(text("SELECT * FROM entry")).all()
+
+    move(connection, end, claimed)
+
+    assert connection.execute(text("SELECT * FROM entry")).all() == before
+    assert connection.execute(text("SELECT COUNT(*) FROM receipt")).scalar() == 0
+    assert connection.execute(text("SELECT COUNT(*) FROM attempt")).scalar() == 0
+
+
+def test_an_entry_is_in_a_state_of_the_table() -> None:
+    assert {source for one in MOVES.values() for source in one.sources} == set(State)
