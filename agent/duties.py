@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 import structlog
 
@@ -11,6 +12,7 @@ from agent.notify import Notifier
 from agent.observing import Observer
 from agent.schedule import Body, Recurring
 from config.settings import Settings
+from storage.errors import DiskRefused
 from storage.outbox import Outbox
 
 DRAIN_SECONDS = 5
@@ -61,9 +63,11 @@ class Duties:
         """Tell systemd that we live: only if the loops that do the work go round."""
         stopped = self._observer.stopped_loop()
         if stopped is None:
-            # The writer thread answers only if it lives.
-            async with asyncio.timeout(self._notifier.watchdog_seconds):
-                await self._outbox.ping()
+            # The writer thread answers only if it lives. It does when the disk refuses, too, and
+            # a restart would lose what could not be written yet.
+            with suppress(DiskRefused):
+                async with asyncio.timeout(self._notifier.watchdog_seconds):
+                    await self._outbox.ping()
             self._notifier.send("WATCHDOG=1")
         else:
             log.error("loop.stopped", loop=stopped)

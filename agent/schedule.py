@@ -20,7 +20,6 @@ from agent.clock import Clock
 
 STEP_SECONDS = 5.0  # a difference between wall and monotonic time that is no drift any more
 TICK_SECONDS = 5.0
-MINUTE_MS = 60_000
 log = structlog.get_logger()
 
 Body = Callable[[], Awaitable[None]]
@@ -107,8 +106,11 @@ def window(crontab: str) -> Callable[[int], bool]:
     """
     trigger: Any = CronTrigger.from_crontab(crontab)
 
+    fields = [field for field in trigger.fields if field.name != "second"]
+
     def is_open(now: int) -> bool:
-        minute = datetime.fromtimestamp(now // MINUTE_MS * 60, tz=UTC)
-        return bool(trigger.get_next_fire_time(None, minute) == minute)
+        # Not by the trigger's next time: it leaves out the hour that comes twice in autumn.
+        local = datetime.fromtimestamp(now / 1000, tz=trigger.timezone)
+        return all(field.get_next_value(local) == field.get_value(local) for field in fields)
 
     return is_open

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from adapters.base import DeliveryError, Refused, Rejected, Throttled, Uncertain, Unreachable
 from adapters.http import Answer, refusal_of_us
 
-
 # AUDITOR labels its empty answers not at all; a proxy may add the label for "no label".
 UNLABELLED = ("", "application/octet-stream", "text/plain")
 

@@ -1,9 +1,6 @@
 """What an acknowledgement is worth: kill -9 at any moment, and look what the disk holds."""
 
-import asyncio
-import hashlib
 import io
-import os
 import signal
 import sqlite3
 import subprocess
@@ -13,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from storage.attachments import AttachmentStore, TooLarge
-from storage.entry import Confirm, Receipt, Wanted
-from storage.lock import AlreadyRunning, InstanceLock
 from storage.outbox import Outbox
 from tests.builders import NOW, an_entry
 from tests.conftest import URLS
@@ -97,73 +91,3 @@ async def test_files_that_a_crash_left_without_an_entry_are_swept(tmp_path: Path
     left = {path.name for path in (tmp_path / "attachments").iterdir()}
     assert left == {"incoming", kept.id}
     assert list((tmp_path / "attachments" / "incoming").iterdir()) == []
-
-
-async def test_files_go_when_their_entry_is_confirmed_or_discarded(outbox: Outbox) -> None:
-    for key in ("a", "b"):
-        part = await outbox.stage(io.BytesIO(b"x"), "x", limit=9)
-        await outbox.accept([an_entry(key, attachments=(part,))])
-    (claimed,) = await outbox.claim("events", Wanted(), now=NOW)
-    await outbox.settle("events", [Confirm(claimed, Receipt(claimed.id, "r"))], now=NOW)
-    (page, _) = await outbox.list_entries()
-    await outbox.discard([one["id"] for one in page], now=NOW, who="test")
-
-    assert [path.name for path in outbox.attachments.root.iterdir()] == ["incoming"]
-
-
-async def test_files_of_a_duplicate_are_not_kept(outbox: Outbox) -> None:
-    for _ in range(2):
-        part = await outbox.stage(io.BytesIO(b"x"), "x", limit=9)
-        await outbox.accept([an_entry("same", attachments=(part,))])
-
-    folders = [path for path in outbox.attachments.root.iterdir() if path.name != "incoming"]
-    assert len(folders) == 1
-    assert list((outbox.attachments.root / "incoming").iterdir()) == []
-
-
-def test_a_file_is_hashed_while_it_comes_in_and_bounded(tmp_path: Path) -> None:
-    store = AttachmentStore(tmp_path)
-
-    part = store.stage(io.BytesIO(b"x" * 1000), "x.bin", limit=1000)
-    with pytest.raises(TooLarge):
-        store.stage(io.BytesIO(b"x" * 1001), "x.bin", limit=1000)
-
-    assert part.sha256 == hashlib.sha256(b"x" * 1000).hexdigest()
-    assert part.size == 1000
-    assert list((tmp_path / "incoming").iterdir()) == [part.path]
-
-
-def test_the_database_commits_to_the_disk(outbox: Outbox) -> None:
-    async def pragmas() -> list[object]:
-        def ask(connection: object) -> list[object]:
-            run = connection.exec_driver_sql  # type: ignore[attr-defined]
-            return [run(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
-
-        return await outbox._call(ask)  # type: ignore[arg-type]
-
-    assert asyncio.run(pragmas()) == ["wal", 2]
-
-
-def test_a_second_agent_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
-    first = InstanceLock(tmp_path / "agent.lock")
-    first.take()
-
-    with pytest.raises(AlreadyRunning, match=f"pid {os.getpid()}"):
-        InstanceLock(tmp_path / "agent.lock").take()
-    first.release()
-
-    second = InstanceLock(tmp_path / "agent.lock")
-    second.take()
-    second.release()
-
-
-def test_a_reader_learns_whether_an_agent_lives(tmp_path: Path) -> None:
-    agent = InstanceLock(tmp_path / "agent.lock")
-    agent.take()
-    alive = InstanceLock(tmp_path / "agent.lock").share()
-    agent.release()
-    reader = InstanceLock(tmp_path / "agent.lock")
-    gone = reader.share()
-    reader.release()
-
-    assert (alive, gone) == (False, True)

@@ -69,13 +69,18 @@ def test_what_is_discarded_makes_room(door: Door) -> None:
     assert door.hand_in(an_event(4 * KIB)).status == 202
 
 
-def test_the_lines_of_one_request_count_one_after_the_other(door: Door) -> None:
+@pytest.mark.parametrize(
+    "bounds",
+    [Bounds(max_outbox_bytes=4 * KIB), Bounds(max_backend_bytes={"events": 4 * KIB})],
+    ids=["the whole", "a backend"],
+)
+def test_the_lines_of_one_request_count_one_after_the_other(bounds: Bounds) -> None:
     lines = [an_event(3 * KIB), an_event(2 * KIB), an_event(KIB), an_event(20)]
 
-    answer = door.hand_in(b"\n".join(lines), media_type=NDJSON)
-
-    assert [one["status"] for one in answer.lines] == [202, 507, 202, 507]
-    assert door.rows() == [(2,)]
+    with Door(bounds=bounds) as door:
+        answer = door.hand_in(b"\n".join(lines), media_type=NDJSON)
+        assert [one["status"] for one in answer.lines] == [202, 507, 202, 507]
+        assert door.rows() == [(2,)]
 
 
 def test_many_producers_at_once_cannot_pass_a_budget_together(door: Door) -> None:

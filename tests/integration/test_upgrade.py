@@ -79,6 +79,16 @@ def test_an_empty_folder_gets_the_schema(database: Path, engine: Engine) -> None
     assert read_revision(database) == SCHEMA_REVISION
 
 
+def test_nothing_happens_to_a_database_that_is_up_to_date(database: Path, engine: Engine) -> None:
+    bring_up_to_date(database, engine)
+    engine.dispose()
+    before = fingerprint(database)
+
+    assert bring_up_to_date(database, engine) is None
+
+    assert fingerprint(database) == before
+
+
 def test_the_revisions_make_the_tables_that_the_code_sees(database: Path, engine: Engine) -> None:
     bring_up_to_date(database, engine)
 

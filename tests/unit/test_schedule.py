@@ -49,6 +49,16 @@ def test_a_window_is_open_in_the_minutes_that_it_names_in_local_time(
     assert window(crontab)(at(moment, "Europe/Berlin")) is is_open
 
 
+@pytest.mark.usefixtures("in_berlin")
+@pytest.mark.parametrize(
+    ("hour", "is_open"), [(0, True), (1, True), (3, True), (4, True), (5, False)]
+)
+def test_an_hour_that_comes_twice_is_twice_in_the_window(hour: int, is_open: bool) -> None:
+    night = at(f"2026-10-25T{hour:02}:30:00", "UTC")  # 2:30 in Berlin at 0:30 and at 1:30
+
+    assert window("* 0-5 * * *")(night) is is_open
+
+
 @pytest.mark.parametrize("wrong", ["", "* * * *", "* 25 * * *", "always", "@daily"])
 def test_what_is_no_window_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the words are APScheduler's
