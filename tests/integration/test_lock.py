@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,14 +79,14 @@ def read(state_dir: Path, user: str = "-") -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
-    made = tmp_path / "state"
-    made.mkdir(mode=0o755)
-    for folder in made.parents:
-        if "pytest" in folder.name:  # for their owner alone, otherwise
-            folder.chmod(0o755)
-    tmp_path.chmod(0o755)
-    return made
+def state_dir() -> Iterator[Path]:
+    """Not below pytest's own folder, which nobody but its owner may enter."""
+    with tempfile.TemporaryDirectory(prefix="hf-") as folder:
+        made = Path(folder) / "state"
+        made.mkdir()
+        for one in (Path(folder), made):
+            one.chmod(0o755)
+        yield made
 
 
 def test_a_second_agent_is_refused_and_told_who_lives(state_dir: Path) -> None:
