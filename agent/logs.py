@@ -36,5 +36,8 @@ def configure(log_format: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    for silent in ("python_multipart", "uvicorn.error"):
+        # They warn of each malformed request; its sender has been told, and nothing is stored.
+        logging.getLogger(silent).setLevel(logging.ERROR)
     for noisy in ("alembic", "httpx", "httpcore", "uvicorn", "watchdog"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -117,11 +117,6 @@ class Rests:
         for rest in self._rests.values():
             rest.due = self._monotonic()
 
-    def answered(self) -> None:
-        """The backend has answered, if not with a proof: the next entry may be tried at once."""
-        if rest := self._rests.get(WHOLE):
-            rest.due = self._monotonic()
-
     def notice_credentials(self, fingerprint: Callable[[], str]) -> None:
         """Where a secret was refused and is another one now, try it at once."""
         rest = self._rests.get(WHOLE)

@@ -28,12 +28,11 @@ UNSETTLED = Failure("Bug", "agent", "its outcome could not be stored: see the ag
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How one claim is going to be settled. `answered`: the backend has said something."""
+    """How one claim is going to be settled."""
 
     settlement: Settlement
     rest: RestWish | None = None
     rejected: bool = False
-    answered: bool = False
 
 
 class Settling:
@@ -114,10 +113,9 @@ class Settling:
     def _judge(self, claim: Claim, outcome: Outcome) -> Settled:
         match outcome:
             case Receipt():
-                return Settled(Confirm(claim, outcome), answered=True)
-            case Postponed(due_at=due_at, absences=absences, asked=asked):
-                back = GiveBack(claim, due_at, claim.in_doubt, absences=absences)
-                return Settled(back, answered=asked)
+                return Settled(Confirm(claim, outcome))
+            case Postponed(due_at=due_at, absences=absences):
+                return Settled(GiveBack(claim, due_at, claim.in_doubt, absences=absences))
             case Abandoned():
                 return Settled(GiveBack(claim, 0, in_doubt=True, sent=True, failure=ABANDONED))
             case Unclear(error=error):
@@ -141,7 +139,7 @@ class Settling:
             dice=self._dice,
         )
         rejected = isinstance(error, Rejected | BatchRefused)
-        return Settled(decision.settlement, decision.rest, rejected, answered=rejected)
+        return Settled(decision.settlement, decision.rest, rejected)
 
     def _notice_storm(self, decisions: Sequence[Settled]) -> bool:
         """Has the backend begun to reject everything? Then it, not the entries, is at fault."""
@@ -189,8 +187,6 @@ class Settling:
         wishes = {one.rest.scope: one.rest for one in decisions if one.rest is not None}
         for wish in wishes.values():
             await self._rest(wish, tried_at)
-        if not wishes and any(one.answered for one in decisions):
-            self._rests.answered()
 
     async def _flow(self, scope: str) -> None:
         if self._rests.end(scope):

@@ -193,6 +193,8 @@ class Settings(Section):
         for key in ("socket", "admin_socket"):
             if len(os.fsencode(getattr(self.agent, key))) > AF_UNIX_LIMIT:
                 raise ValueError(f"agent.{key}: the path is longer than {AF_UNIX_LIMIT} bytes")
+        if self.agent.socket == self.agent.admin_socket:
+            raise ValueError("agent.admin_socket: has to be another path than agent.socket")
         return self
 
 

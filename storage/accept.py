@@ -8,6 +8,7 @@ is replaced; what an operator discarded may come again.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -56,6 +57,23 @@ _HAS_NO_HEAD = ~exists().where(
 _HEAD = case((bindparam("of_stream", type_=Text).is_(None), 1), (_HAS_NO_HEAD, 1), else_=0)
 
 
+# Built once: to build a statement costs more than to run it, and one-entry requests run three.
+_IDS = select(entry.c.id).where(entry.c.id.in_(bindparam("ids", expanding=True)))
+_RECEIPTS = select(receipt).where(
+    receipt.c.backend == bindparam("of_backend"),
+    receipt.c.backend_url == bindparam("of_url"),
+    receipt.c.kind == bindparam("of_kind"),
+    receipt.c.key.in_(bindparam("keys", expanding=True)),
+)
+
+_DETAILS: tuple[Any, ...] = (insert(body), insert(label), insert(attachment))
+
+
+@cache
+def _new_entry(dialect: str) -> Any:
+    return insert_new(dialect, entry, ("backend", "kind", "key")).values(head=_HEAD)
+
+
 def accept(
     connection: Connection, entries: Sequence[Entry], urls: Mapping[str, str]
 ) -> list[Accepted]:
@@ -89,11 +107,8 @@ def _accept_chunk(
 
 def _insert(connection: Connection, entries: Sequence[Entry]) -> set[str]:
     """Insert what is new; return the ids that went in."""
-    statement = insert_new(connection, entry, ("backend", "kind", "key")).values(head=_HEAD)
-    connection.execute(statement, [_row(one) for one in entries])
-    ids = [one.id for one in entries]
-    query = select(entry.c.id).where(entry.c.id.in_(bindparam("ids", expanding=True)))
-    return set(connection.execute(query, {"ids": ids}).scalars())
+    connection.execute(_new_entry(connection.dialect.name), [_row(one) for one in entries])
+    return set(connection.execute(_IDS, {"ids": [one.id for one in entries]}).scalars())
 
 
 def _row(one: Entry) -> dict[str, Any]:
@@ -144,9 +159,9 @@ def _insert_details(connection: Connection, entries: Sequence[Entry]) -> None:
         for one in entries
         for position, part in enumerate(one.attachments)
     ]
-    for table, rows in ((body, payloads), (label, labels), (attachment, parts)):
+    for statement, rows in zip(_DETAILS, (payloads, labels, parts), strict=True):
         if rows:
-            connection.execute(insert(table), rows)
+            connection.execute(statement, rows)
 
 
 def _delivered(
@@ -162,13 +177,9 @@ def _delivered(
         doors.setdefault((one.backend, urls.get(one.backend, ""), one.kind), []).append(one)
     found: dict[str, Row[Any]] = {}
     for (backend, url, kind), behind in doors.items():
-        query = select(receipt).where(
-            receipt.c.backend == backend,
-            receipt.c.backend_url == url,
-            receipt.c.kind == kind,
-            receipt.c.key.in_([one.key for one in behind]),
-        )
-        held = {row.key: row for row in connection.execute(query)}
+        wanted = {"of_backend": backend, "of_url": url, "of_kind": kind}
+        rows = connection.execute(_RECEIPTS, {**wanted, "keys": [one.key for one in behind]})
+        held = {row.key: row for row in rows}
         found |= {one.id: held[one.key] for one in behind if one.key in held}
     return found
 

@@ -32,9 +32,9 @@ def storable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def insert_new(connection: Connection, table: Table, conflict: Iterable[str]) -> Any:
+def insert_new(dialect: str, table: Table, conflict: Iterable[str]) -> Any:
     """An INSERT that passes over rows whose `conflict` columns are taken."""
-    statement: Any = INSERTS[connection.dialect.name](table)
+    statement: Any = INSERTS[dialect](table)
     return statement.on_conflict_do_nothing(index_elements=list(conflict))
 
 

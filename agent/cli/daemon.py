@@ -61,7 +61,7 @@ def _run(config: Path | None) -> int:
             _leave()
     except AlreadyRunning as exc:
         raise Ending(NOT_NOW, str(exc)) from exc
-    except SchemaError as exc:
+    except (FileExistsError, SchemaError) as exc:
         raise Ending(CONFIGURATION, str(exc)) from exc
     return OK
 

@@ -8,60 +8,14 @@ before the whole body was sent can be read by the peer.
 """
 
 import asyncio
-import json
-import socket
-import struct
-from collections import Counter
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from agent.refusal import RETRY_AFTER_SECONDS, Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """What a peer may take. Seconds and bytes.
-
-    `header_seconds`: for the request line and all headers; `body_seconds`: between two pieces
-    of a body; `linger_seconds`: for what a peer still sends after it was refused.
-    """
-
-    header_seconds: float = 10.0
-    body_seconds: float = 30.0
-    linger_seconds: float = 5.0
-    header_bytes: int = 32 * 1024
-
-
-PATIENCE = Patience()
-
-
-class Census:
-    """Open connections of one listener, by socket and uid: operators have places of their own."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._open: Counter[tuple[str, int]] = Counter()
-
-    def enter(self, place: tuple[str, int]) -> int:
-        """Count one more; how many too many there are now."""
-        self._open[place] += 1
-        return self._open[place] - self.limit
-
-    def leave(self, place: tuple[str, int]) -> None:
-        """One is closed."""
-        self._open[place] -= 1
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The process at the other end of a Unix socket."""
-
-    uid: int | None
-    pid: int | None
+from agent.listener.peers import Census, Patience, Peer, answer_of, credentials
+from agent.refusal import Refusal
 
 
 class Phase(Enum):
@@ -275,7 +229,7 @@ class Connection(HttpToolsProtocol):
             return
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            self._wire.write(raw_answer(refusal))
+            self._wire.write(STATUS_LINE[refusal.status] + answer_of(refusal))
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()  # the application may be waiting for more of the body
@@ -285,23 +239,3 @@ class Connection(HttpToolsProtocol):
 def body_is_open(request: Request) -> bool:
     """Is the peer still sending the body of this request?"""
     return bool(request.state.exchange.more_body)
-
-
-def credentials(peer: socket.socket | None) -> tuple[int | None, int | None]:
-    """uid and pid of the process behind a Unix socket; None, None for other sockets."""
-    if peer is None or peer.family != socket.AF_UNIX:
-        return None, None
-    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", raw)
-    return uid, pid
-
-
-def raw_answer(refusal: Refusal) -> bytes:
-    """A whole HTTP answer with a problem in it, for when there is no application to ask."""
-    body = json.dumps(refusal.problem()).encode()
-    later = f"retry-after: {RETRY_AFTER_SECONDS}\r\n" if refusal.status in (429, 503) else ""
-    head = (
-        "content-type: application/problem+json\r\nconnection: close\r\n"
-        f"{later}content-length: {len(body)}\r\n\r\n"
-    )
-    return STATUS_LINE[refusal.status] + head.encode() + body

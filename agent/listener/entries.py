@@ -12,8 +12,8 @@ from starlette.responses import Response
 from agent.draft import Bounds, Draft
 from agent.intake import Intake, Outcome, judge_in_thread
 from agent.listener.bodies import Bodies
-from agent.listener.connection import Peer
 from agent.listener.forms import FormReader
+from agent.listener.peers import Peer
 from agent.refusal import FieldError, Refusal, malformed, unfit
 from storage.entry import Accepted, Entry, Producer
 from storage.outbox import Outbox

@@ -10,7 +10,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from agent.listener.connection import PATIENCE, Census, Connection, Patience
+from agent.listener.connection import Connection
+from agent.listener.peers import PATIENCE, Census, Patience
 
 KEEPALIVE_SECONDS = 30
 LET_GO_SECONDS = 3  # a client with half a request must not hold a stop for as long as it lives

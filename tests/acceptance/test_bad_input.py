@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_inputs import Bad, all_bad
-from tests.door import JSON, MIB, NDJSON, Answer, ask, dial, event, read_answer
+from tests.bad_cases import Bad
+from tests.bad_inputs import all_bad
+from tests.door_client import JSON, MIB, NDJSON, Answer, ask, dial, event, read_answer
 from tests.world import wait_until
 
 SETTINGS = """

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.door import Answer, Door, event, post
+from tests.door import Door
+from tests.door_client import Answer, event, post
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from agent.draft import Bounds
-from tests.door import MIB, Door, form, post
+from tests.door import Door
+from tests.door_client import MIB, form, post
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from urllib.parse import quote
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.door import JSON, NDJSON, Door, event, post
+from tests.door import Door
+from tests.door_client import JSON, NDJSON, event, post
 
 E = set(
     """

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from agent.listener.connection import Patience
-from tests.door import Answer, Door, dial, event, listen, parsed, speak
+from agent.listener.peers import Patience
+from tests.door import Door
+from tests.door_client import Answer, dial, event, listen, parsed, speak
 from tests.world import wait_until
 
 SOON = 0.3

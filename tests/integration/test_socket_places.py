@@ -3,7 +3,6 @@
 import grp
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 
 from agent.listener.sockets import Place, inherited, make
 from tests.builders import repository
-from tests.door import dial
+from tests.door_client import dial
 
 
 @pytest.fixture
@@ -153,15 +152,29 @@ def test_inherited_sockets_are_told_apart_by_their_names(
     }
 
 
-def test_a_stranger_cannot_connect_before_the_permissions_are_right(folder: Path) -> None:
-    made = socket.socket(socket.AF_UNIX)
-    os.fchmod(made.fileno(), 0o600)
-    before = os.umask(0)
-    try:
-        made.bind(str(folder / "bare.sock"))
-    finally:
-        os.umask(before)
-        made.close()
+WATCHER = """
+import os, stat, sys
+from pathlib import Path
+from agent.listener.sockets import Place, make
+path = Path(sys.argv[1])
+seen = []
+def watch(event, given):
+    if event == "os.chmod" and not isinstance(given[0], int):
+        seen.append(oct(stat.S_IMODE(path.stat().st_mode)))
+sys.addaudithook(watch)
+os.umask(0)
+make(Place(path, 0o666, "no-such-group")).close()
+print(seen)
+"""
 
-    # What `make` relies on: Linux gives the path the mode of the descriptor.
-    assert stat.S_IMODE((folder / "bare.sock").stat().st_mode) == 0o600
+
+def test_nobody_connects_before_the_permissions_are_right(folder: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", WATCHER, str(folder / "agent.sock")],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=repository(),
+    ).stdout
+
+    assert told == "['0o600']\n"

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from agent.draft import Bounds
-from tests.door import NDJSON, Answer, Door, event, form, post
+from tests.door import Door
+from tests.door_client import NDJSON, Answer, event, form, post
 
 KIB = 1024
 
@@ -49,10 +50,14 @@ def test_one_full_backend_leaves_the_others_their_room(door: Door) -> None:
 
 def test_all_together_may_not_pass_the_whole(door: Door) -> None:
     door.hand_in(an_event(4 * KIB))
-    body, headers = form(post(), ("a", bytes(6 * KIB)))
+    content = base64.b64encode(bytes(6 * KIB)).decode()
+    embedded = post(attachments=[{"name": "a", "content_base64": content}])
 
-    check_no_room(door.hand_in(body, headers))
+    check_no_room(door.hand_in(embedded))
+    check_no_room(door.hand_in(*form(post(), ("a", bytes(6 * KIB)))))
+    (line,) = door.hand_in(embedded, media_type=NDJSON).lines
 
+    assert line["status"] == 507
     assert door.holdings() == (1, 1, 0, [])
 
 

@@ -81,6 +81,7 @@ def test_an_unknown_key_in_the_environment_is_an_error(tmp_path: Path, variable:
         ({"agent": {"state_dri": "/x"}}, "agent.state_dri: is not a key that Holdfast knows"),
         ({"retry": {"max_attempts": 0}}, "retry.max_attempts: "),
         ({"agent": {"socket": "/" + "s" * 107}}, "agent.socket: the path is longer than 107"),
+        ({"agent": {"socket": "/s", "admin_socket": "/s"}}, "agent.admin_socket: has to be"),
         ({"agent": {"socket_mode": "rw"}}, "agent.socket_mode: "),
         ({"agent": {"log_format": "xml"}}, "agent.log_format: "),
         ({"backends": {"Events": {"kind": "x", "url": "http://x"}}}, "backends.Events: "),

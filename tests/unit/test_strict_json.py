@@ -117,5 +117,11 @@ def test_a_pointer_that_is_too_long_leads_to_what_is_around() -> None:
     assert told["pointer"] == "/payload/list"
 
 
+def test_half_a_surrogate_pair_can_be_told() -> None:
+    refusal = unfit([FieldError("/\ud800", "not \udfff")])
+
+    assert json.dumps(refusal.problem(), ensure_ascii=False).encode()
+
+
 def test_a_pointer_step_is_escaped_as_rfc_6901_says() -> None:
     assert escaped("a/b~c") == "a~1b~0c"
