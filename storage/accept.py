@@ -159,7 +159,8 @@ def _insert_details(connection: Connection, entries: Sequence[Entry]) -> None:
         for one in entries
         for position, part in enumerate(one.attachments)
     ]
-    for statement, rows in zip(_DETAILS, (payloads, labels, parts), strict=True):
+    details: tuple[Sequence[Mapping[str, Any]], ...] = (payloads, labels, parts)
+    for statement, rows in zip(_DETAILS, details, strict=True):
         if rows:
             connection.execute(statement, rows)
 
