@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import io
+import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +135,30 @@ async def test_a_caller_that_gives_up_leaves_entry_and_files_together(outbox: Ou
     assert [held["id"] for held in page] == [one.id]
     assert files_below(outbox) == {f"{one.id}/0"}
     assert outbox.waiting["events"] == 1
+
+
+async def test_an_accept_that_is_cut_while_it_is_written_keeps_its_files(outbox: Outbox) -> None:
+    one = an_entry("a", attachments=(await staged(outbox),))
+    writing, go_on = threading.Event(), threading.Event()
+    verb = outbox._accept_verb
+
+    def slow(*given: Any) -> Any:
+        writing.set()
+        go_on.wait()
+        return verb(*given)
+
+    outbox._accept_verb = slow  # type: ignore[assignment]
+    accepting = asyncio.create_task(outbox.accept([one]))
+    await asyncio.to_thread(writing.wait)
+    (inner,) = outbox._accepting
+    inner.cancel()  # as the end of the event loop does
+    with pytest.raises(asyncio.CancelledError):
+        await accepting
+    go_on.set()
+
+    await outbox.ping()
+    assert [held["id"] for held in (await outbox.list_entries())[0]] == [one.id]
+    assert files_below(outbox) == {f"{one.id}/0"}
 
 
 def test_what_is_too_large_leaves_nothing(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """In doubt: an entry whose answer was lost is looked for before it is sent again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from adapters.base import BatchRefused, Refused, Rejected, Uncertain, Unreachable
-from storage.entry import Bury, Failure, GiveBack, Wanted
+from adapters.base import BatchRefused, Refused, Rejected, Uncertain, Unreachable, Verdict
+from storage.entry import Bury, Claim, Failure, GiveBack, Wanted
 from tests.builders import NOW, an_entry
-from tests.lane_world import SETTLES_SECONDS, LaneWorld, a_kind, lane_world, receipt
+from tests.lane_world import SETTLES_SECONDS, LaneWorld, a_kind, lane_world, proof, receipt
 
 LOST = Uncertain("read timed out")
 
@@ -101,6 +102,26 @@ async def test_a_resend_that_is_lost_too_is_searched_for_from_the_first_attempt_
     assert (len(world.adapter.sent), len(world.adapter.doubts)) == (2, 3)
     assert (doubt.first_sent_at, doubt.last_sent_at) == (NOW, again)
     assert doubt.claim.absences == 0
+
+
+async def test_a_crash_during_a_resend_is_searched_for_as_if_it_were_the_first(
+    world: LaneWorld,
+) -> None:
+    await lose_the_answer(world)
+    world.clock.advance(SETTLES_SECONDS)
+    await world.step()
+    world.clock.advance(SETTLES_SECONDS)
+    on_disk: list[object] = []
+
+    async def resent(claims: Sequence[Claim]) -> list[Verdict]:
+        query = text("SELECT last_sent_at, absences FROM entry")
+        on_disk.append(await world.outbox._call(lambda c: tuple(c.execute(query).one())))
+        return proof(claims)
+
+    world.adapter.script = [resent]
+    await world.step()
+
+    assert on_disk == [(world.clock.now(), 0)]
 
 
 async def test_a_search_that_fails_lengthens_nothing_but_the_wait(world: LaneWorld) -> None:
@@ -226,13 +247,13 @@ async def test_a_clock_that_was_set_back_does_not_hold_an_entry_in_doubt(world: 
 
 
 async def test_what_is_newest_of_its_slot_is_decided_once(world: LaneWorld) -> None:
-    await lose_the_answer(world, slot="weather")
+    await lose_the_answer(world, slot="weather", stream="s")
     await world.accept(an_entry("b", slot="weather", stream="s"))
 
     await world.live(60)
 
     newest = [(one.key, one.newest_of_slot) for one in world.adapter.claims]
-    assert newest == [("a", True), ("b", True), ("a", True)]
+    assert newest == [("a", True), ("a", True), ("b", True)]
 
 
 async def test_an_entry_that_never_left_learns_of_a_newer_one(world: LaneWorld) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from adapters.base import (
-    BatchRefused,
-    Parked,
     Refused,
     Rejected,
     Throttled,
@@ -15,9 +13,8 @@ from adapters.base import (
     Unreachable,
 )
 from agent.retry import Policy
-from agent.settling import STORM
 from tests.builders import an_entry
-from tests.lane_world import LaneWorld, lane_world, looks, proof, receipt
+from tests.lane_world import LaneWorld, lane_world, proof, receipt
 
 HOUR = 3600.0
 
@@ -82,114 +79,6 @@ async def test_a_foreign_success_may_have_landed(world: LaneWorld) -> None:
     assert (shown["in_doubt"], shown["last_error"]["class"]) == (True, "Refused")
 
 
-async def test_the_same_wrong_secret_is_not_tried_again_for_an_hour(world: LaneWorld) -> None:
-    await world.accept("a")
-    world.adapter.script = [Refused("401", credentials=True)] * 10
-
-    await world.live(HOUR - 1)
-    assert len(world.adapter.sent) == 1
-    await world.live(2)
-
-    assert len(world.adapter.sent) == 2
-
-
-async def test_a_changed_secret_is_tried_at_once(tmp_path: Path) -> None:
-    secret = ["wrong"]
-    with lane_world(tmp_path, credentials=lambda: secret[0]) as world:
-        await world.accept("a")
-        world.adapter.script = [Refused("401", credentials=True)]
-        await world.step()
-
-        world.lane.tick()
-        await world.step()
-        assert len(world.adapter.sent) == 1
-        secret[0] = "right"
-        world.lane.tick()
-        await world.step()
-
-        assert await world.state("a") == "delivered"
-
-
-@pytest.mark.parametrize(("after", "tries"), [("wrong", 1), ("right", 2)])
-async def test_a_secret_changed_while_the_agent_was_down_is_noticed(
-    tmp_path: Path, after: str, tries: int
-) -> None:
-    secret = ["wrong"]
-    with lane_world(tmp_path, credentials=lambda: secret[0]) as world:
-        await world.accept("a")
-        world.adapter.script = [Refused("401", credentials=True)]
-        await world.step()
-
-        secret[0] = after
-        await world.restart()
-        world.lane.tick()
-        await world.step()
-
-        assert len(world.adapter.sent) == tries
-
-
-async def test_without_a_secret_a_401_is_tried_again_as_any_refusal(tmp_path: Path) -> None:
-    with lane_world(tmp_path, policy=Policy(has_secret=False)) as world:
-        await world.accept("a")
-        world.adapter.script = [Refused("401", credentials=True)]
-
-        await world.live(5)
-
-        assert await world.state("a") == "delivered"
-
-
-async def test_an_operator_may_try_a_refused_backend_now(world: LaneWorld) -> None:
-    await world.accept("a")
-    world.adapter.script = [Refused("401", credentials=True)]
-    await world.step()
-
-    await world.lane.retry_now()
-    await world.step()
-
-    assert await world.state("a") == "delivered"
-
-
-async def test_a_parked_scope_rests_and_other_scopes_flow(world: LaneWorld) -> None:
-    await world.accept(an_entry("locked", scope="exp1"), an_entry("open", scope="exp2"))
-    world.adapter.script = [Parked("the experiment is locked", scope="exp1")]
-
-    await world.steps(3)
-
-    shown = await world.shown("locked")
-    assert (shown["state"], shown["attempts"]) == ("pending", 0)
-    assert await world.state("open") == "delivered"
-    assert await world.rest() is None
-    assert (await world.rest("exp1")) is not None
-
-
-async def test_a_parked_scope_is_tried_with_one_entry_and_then_flows(tmp_path: Path) -> None:
-    with lane_world(tmp_path, concurrency=4) as world:
-        await world.accept(*[an_entry(f"e{n}", scope="exp1") for n in range(8)])
-        world.adapter.script = [Parked("not active", scope="exp1")] * 4
-        await world.step()
-        assert len(world.adapter.sent) == 4
-
-        world.adapter.script = [Parked("not active", scope="exp1")]
-        world.clock.advance(2)
-        await world.step()
-        assert len(world.adapter.sent) == 5
-        await world.live(60)
-
-        assert len(world.adapter.sent) == 5 + 8
-
-
-async def test_a_scope_that_is_not_the_entrys_own_makes_the_entry_wait_by_itself(
-    world: LaneWorld,
-) -> None:
-    await world.accept("a")
-    world.adapter.script = [Parked("the run has not begun", scope="run 5")] * 1000
-
-    await world.live(HOUR)
-
-    assert 1 < len(world.adapter.sent) < 100
-    assert (await world.shown("a"))["attempts"] == 0
-
-
 @pytest.mark.parametrize(
     ("asked", "rests"),
     [(30.0, 31.0), (7200.0, 3600.0), (None, 1.0), (0.0, 1.0), (-5.0, 1.0), (float("nan"), 1.0)],
@@ -232,17 +121,6 @@ async def test_the_third_lost_answer_in_a_row_makes_the_backend_rest(world: Lane
     rest = await world.rest()
     assert rest is not None
     assert rest.state == "offline"
-
-
-async def test_a_lost_answer_for_a_batch_is_one_lost_answer(tmp_path: Path) -> None:
-    with lane_world(tmp_path, batch_size=10) as world:
-        await world.accept(*[an_entry(f"e{n}", kind="record") for n in range(10)])
-        world.adapter.script = [Uncertain("read timed out")]
-
-        await world.step()
-
-        assert world.adapter.sent == [[f"e{n}" for n in range(10)]]
-        assert await world.rest() is None
 
 
 async def test_a_confirm_between_lost_answers_keeps_the_backend_flowing(world: LaneWorld) -> None:
@@ -313,51 +191,6 @@ async def test_a_dead_letter_lets_its_stream_go_on_or_stops_it(
         assert (await world.state("next") == "delivered") is delivered
 
 
-async def test_a_refused_batch_is_halved_until_the_culprit_stands_alone(tmp_path: Path) -> None:
-    keys = [f"e{n}" for n in range(128)]
-    with lane_world(tmp_path, batch_size=128) as world:
-        await world.accept(*[an_entry(key, kind="record") for key in keys])
-
-        def judge(claims: object) -> object:
-            if any(claim.key == "e77" for claim in claims):  # type: ignore[attr-defined]
-                return BatchRefused("duplicate or bad record", status=400)
-            return proof(claims)  # type: ignore[arg-type]
-
-        world.adapter.script = [judge] * 1000
-        await world.step()
-
-        assert len(world.adapter.sent) <= 2 * 7 + 1
-        assert await world.state("e77") == "dead"
-        assert world.outbox.delivered["events"] == 127
-        confirmed = [key for sent in world.adapter.sent for key in sent if "e77" not in sent]
-        assert sorted(confirmed) == sorted(set(keys) - {"e77"})
-
-
-async def test_only_the_refused_part_of_a_batch_is_sent_again(tmp_path: Path) -> None:
-    with lane_world(tmp_path, batch_size=4) as world:
-        await world.accept(*[an_entry(f"e{n}", kind="record") for n in range(4)])
-        refused = BatchRefused("bad record")
-        world.adapter.script = [[receipt("r0"), refused, receipt("r2"), refused]]
-
-        await world.step()
-
-        assert world.adapter.sent == [["e0", "e1", "e2", "e3"], ["e1"], ["e3"]]
-        assert world.outbox.delivered["events"] == 4
-
-
-async def test_a_backend_that_goes_away_while_a_batch_is_halved(tmp_path: Path) -> None:
-    with lane_world(tmp_path, batch_size=4) as world:
-        await world.accept(*[an_entry(f"e{n}", kind="record") for n in range(4)])
-        world.adapter.script = [BatchRefused("bad record"), Unreachable("no route")]
-
-        await world.step()
-
-        assert world.adapter.sent == [["e0", "e1", "e2", "e3"], ["e0", "e1"]]
-        counts = (await world.outbox.census(now=world.clock.now()))["events"]
-        assert (counts.pending, counts.in_doubt) == (4, 0)
-        assert [(await world.shown(f"e{n}"))["tries"] for n in range(4)] == [1, 1, 0, 0]
-
-
 @pytest.mark.parametrize(
     "bug",
     [
@@ -414,75 +247,6 @@ async def test_an_entry_that_fails_while_others_pass_becomes_a_dead_letter(
 
         shown = await world.shown("bad")
         assert (shown["state"], shown["in_doubt"], shown["attempts"]) == ("dead", True, 2)
-
-
-async def test_in_a_reject_storm_nothing_is_buried(world: LaneWorld) -> None:
-    keys = [f"e{n:02}" for n in range(STORM + 5)]
-    await world.accept(*keys)
-    world.adapter.script = [Rejected("422, whatever it is")] * 1000
-
-    await world.live(HOUR)
-
-    counts = (await world.outbox.census(now=world.clock.now()))["events"]
-    assert (counts.dead, counts.pending) == (0, len(keys))
-    rest = await world.rest()
-    assert rest is not None
-    assert rest.state == "refused"
-    assert "it rejects everything" in rest.reason
-
-
-async def test_a_storm_tries_another_entry_each_time(world: LaneWorld) -> None:
-    await world.accept(*[f"e{n:02}" for n in range(STORM + 3)])
-    world.adapter.script = [Rejected("422")] * 1000
-
-    await world.live(HOUR)
-
-    again = [key for (key,) in world.adapter.sent[STORM:]]
-    assert len(again) > 10
-    assert len(set(again[: STORM + 3])) == len(again[: STORM + 3])
-
-
-async def test_a_storm_ends_with_a_confirm_and_everything_arrives(world: LaneWorld) -> None:
-    keys = [f"e{n:02}" for n in range(STORM + 5)]
-    await world.accept(*keys)
-    world.adapter.script = [Rejected("422, whatever it is")] * (STORM + 3)
-
-    await world.live(HOUR)
-
-    assert world.outbox.delivered["events"] == len(keys)
-    assert await world.rest() is None
-    assert world.outbox.waiting["events"] == 0
-
-
-async def test_nineteen_rejected_in_a_row_are_nineteen_dead_letters(world: LaneWorld) -> None:
-    await world.accept(*[f"e{n:02}" for n in range(STORM)])
-    world.adapter.script = [Rejected("422")] * (STORM - 1)
-
-    await world.live(30)
-
-    counts = (await world.outbox.census(now=world.clock.now()))["events"]
-    assert (counts.dead, counts.delivered) == (STORM - 1, 1)
-
-
-async def test_an_entry_of_a_kind_that_the_settings_no_longer_know_is_kept_and_told(
-    tmp_path: Path,
-) -> None:
-    with lane_world(tmp_path) as world:
-        await world.accept(an_entry("old", kind="workflow"), an_entry("new"))
-
-        await world.live(4 * HOUR)
-
-        assert await world.state("new") == "delivered"
-        shown = await world.shown("old")
-        assert (shown["state"], shown["in_doubt"]) == ("pending", False)
-        assert "takes no 'workflow'" in shown["last_error"]["detail"]
-        rest = await world.rest("kind workflow")
-        assert rest is not None
-        assert rest.state == "refused"
-        assert world.adapter.sent == [["new"]]
-        told = world.told("backend.rests")
-        assert [line["log_level"] for line in told] == ["error"]
-        assert looks(world) < 4 * HOUR
 
 
 async def test_text_that_no_database_takes_is_kept_all_the_same(world: LaneWorld) -> None:

@@ -1,14 +1,16 @@
 """Rests: how long, what is tried meanwhile, what ends them, and how the backend comes back."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from adapters.base import Parked, Refused, Rejected, Throttled, Unreachable
+from adapters.base import Parked, Rejected, Throttled, Unreachable, Verdict
 from agent.retry import Policy
+from storage.entry import Claim
 from tests.builders import an_entry
-from tests.lane_world import LaneWorld, lane_world, looks
+from tests.lane_world import LaneWorld, lane_world, proof, until
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -87,6 +89,30 @@ async def test_a_neighbour_that_is_told_to_wait_longer_lengthens_the_rest(tmp_pa
         assert rest is not None
         assert (rest.state, rest.failures) == ("throttled", 0)
         assert rest.until >= world.clock.now() + 60_000
+
+
+async def test_a_resting_backend_is_not_tried_while_an_earlier_request_is_out(
+    tmp_path: Path,
+) -> None:
+    with lane_world(tmp_path, concurrency=2) as world:
+        await world.accept("slow", "quick", "next")
+        go_on = asyncio.Event()
+
+        async def slow(claims: Sequence[Claim]) -> list[Verdict]:
+            await go_on.wait()
+            return proof(claims)
+
+        world.adapter.script = [slow, Unreachable("no route")]
+        await world.lane.step()
+        await until(lambda: world.lane.rests.get() is not None and len(world.lane._trips) == 1)
+
+        world.clock.advance(60)
+        await world.lane.step()
+        assert len(world.lane._trips) == 1
+        go_on.set()
+        await world.lane.settled()
+
+        assert await world.rest() is None
 
 
 async def test_only_a_confirm_ends_a_rest(world: LaneWorld) -> None:
@@ -207,48 +233,6 @@ async def test_pauses_after_a_rest_are_drawn(world: LaneWorld) -> None:
     assert await world.step() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        Unreachable("no route"),
-        Refused("404"),
-        Refused("401", credentials=True),
-        Throttled("429", retry_after=600),
-        Parked("locked", scope="exp"),
-        Parked("not begun", scope="elsewhere"),
-        Rejected("422"),
-    ],
-    ids=lambda error: f"{type(error).__name__}-{error}",
-)
-async def test_a_resting_lane_does_not_spin(world: LaneWorld, error: Exception) -> None:
-    await world.accept(*[an_entry(f"e{n}", scope="exp") for n in range(50)])
-    world.adapter.script = [error] * 100_000
-    await world.live(60)
-    before = looks(world)
-
-    await world.live(HOUR)
-
-    # Each try, and a look around every five seconds.
-    assert looks(world) - before < 2 * HOUR / 5
-
-
-@pytest.mark.parametrize("why", ["waits for another", "expired", "nothing"])
-async def test_a_lane_with_nothing_to_send_does_not_spin(world: LaneWorld, why: str) -> None:
-    now = world.clock.now()
-    held = {
-        "waits for another": [an_entry("a", waits_for="a parent"), an_entry("p", id="a parent")],
-        "expired": [an_entry("a", expires_at=now - 1)],
-        "nothing": [],
-    }[why]
-    await world.accept(*held)
-    if why == "waits for another":
-        world.adapter.script = [Throttled("429", retry_after=3500)]
-
-    await world.live(HOUR)
-
-    assert looks(world) < 2 * HOUR / 5
-
-
 async def test_a_scope_whose_entries_are_gone_rests_no_more(world: LaneWorld) -> None:
     (accepted,) = await world.accept(an_entry("a", scope="exp1"))
     world.adapter.script = [Parked("locked", scope="exp1")]
@@ -258,6 +242,7 @@ async def test_a_scope_whose_entries_are_gone_rests_no_more(world: LaneWorld) ->
     await world.live(10)
 
     assert await world.rest("exp1") is None
+    assert world.lane.rests.scopes() == {}
 
 
 async def test_the_policy_of_the_backend_bounds_its_rests(tmp_path: Path) -> None:

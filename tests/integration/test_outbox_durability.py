@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from storage.outbox import Outbox
-from tests.builders import NOW, an_entry
+from tests.builders import NOW, an_entry, repository
 from tests.conftest import URLS
 
 CHILD = """
@@ -19,7 +19,7 @@ import asyncio, io, os, signal, sys
 from pathlib import Path
 from storage.entry import Wanted
 from storage.outbox import Outbox
-from tests.builders import NOW, an_entry
+from tests.builders import NOW, an_entry, repository
 
 async def main():
     outbox = Outbox(Path(sys.argv[1]), {"events": "http://events.test"})
@@ -91,3 +91,45 @@ async def test_files_that_a_crash_left_without_an_entry_are_swept(tmp_path: Path
     left = {path.name for path in (tmp_path / "attachments").iterdir()}
     assert left == {"incoming", kept.id}
     assert list((tmp_path / "attachments" / "incoming").iterdir()) == []
+
+
+PRODUCER = """
+import asyncio, sys
+from pathlib import Path
+from storage.outbox import Outbox
+from tests.builders import an_entry
+
+async def produce(outbox, name):
+    for number in range(10_000):
+        (outcome,) = await outbox.accept([an_entry(f"{name}-{number}")])
+        print(outcome.key, outcome.state, flush=True)
+
+async def main():
+    outbox = Outbox(Path(sys.argv[1]), {"events": "http://events.test"})
+    await asyncio.gather(*(produce(outbox, name) for name in "abcd"))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("answers", [1, 2, 7, 50, 400])
+def test_what_was_answered_is_there_after_a_kill(tmp_path: Path, answers: int) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", PRODUCER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=repository(),
+    )
+    assert child.stdout is not None
+    answered = [child.stdout.readline() for _ in range(answers)]
+    child.kill()
+    answered += child.stdout.readlines()
+    child.wait()
+    child.stdout.close()
+
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as connection:
+        held = {key for (key,) in connection.execute("SELECT key FROM entry")}
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    complete = [line.split() for line in answered if line.endswith("\n")]
+    assert len(complete) >= answers
+    assert {key for key, state in complete if state == "accepted"} <= held

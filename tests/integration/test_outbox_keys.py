@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from storage.entry import Accepted, Bury, Confirm, Failure, GiveBack, Receipt, Wanted
-from storage.history import HISTORY
+from storage.entry import Accepted, Bury, Confirm, Failure, Receipt, Wanted
 from storage.outbox import Outbox
-from storage.retention import CHUNK
 from storage.states import State
 from tests.builders import NOW, an_entry
 from tests.conftest import URLS
@@ -142,6 +140,16 @@ async def test_a_dead_key_twice_in_one_list(outbox: Outbox) -> None:
     assert outbox.waiting["events"] == 2
 
 
+async def test_a_dead_key_is_tried_again_once_in_one_list(outbox: Outbox) -> None:
+    await put(outbox, "a")
+    await bury_all(outbox)
+
+    outcomes = await outbox.accept([an_entry("a", payload={"content": one}) for one in "xxy"])
+
+    assert [one.state for one in outcomes] == ["retried", "duplicate", "conflict"]
+    assert outbox.waiting["events"] == 1
+
+
 async def test_a_delivered_key_takes_no_place_in_its_stream(outbox: Outbox) -> None:
     await put(outbox, "a", stream="s")
     await deliver_all(outbox)
@@ -184,59 +192,6 @@ async def test_an_id_named_twice_moves_once(outbox: Outbox) -> None:
     assert (outbox.waiting["events"], outbox.size["events"]) == (0, 0)
 
 
-async def test_after_the_dedup_window_a_key_is_free(outbox: Outbox) -> None:
-    first = await put(outbox, "a", labels={"run": "7"})
-    await deliver_all(outbox)
-
-    assert await outbox.expire_receipts(before=NOW) == 0
-    assert (await put(outbox, "a")).state == "duplicate"
-    assert await outbox.expire_receipts(before=NOW + 1) == 1
-
-    assert (await put(outbox, "a", "other")).state == "accepted"
-    assert await outbox.show(first.id) is None
-    left = outbox._writer.call(
-        lambda c: c.exec_driver_sql("SELECT COUNT(*) FROM label").scalar()
-    ).result()
-    assert left == 0
-
-
-async def test_receipts_are_forgotten_in_portions(outbox: Outbox) -> None:
-    await outbox.accept([an_entry(f"k{n}") for n in range(CHUNK + 10)])
-    await deliver_all(outbox)
-
-    gone = [await outbox.expire_receipts(before=NOW + 1) for _ in range(3)]
-
-    assert gone == [CHUNK, 10, 0]
-
-
-async def test_a_discarded_entry_is_told_of_as_long_as_a_delivered_one(outbox: Outbox) -> None:
-    first = await put(outbox, "a")
-    await outbox.discard([first.id], now=NOW, who="uid 1000")
-
-    told = await outbox.show(first.id)
-    assert told is not None
-    assert told["discarded"]["who"] == "uid 1000"
-    await outbox.expire_receipts(before=NOW + 1)
-
-    assert await outbox.show(first.id) is None
-
-
-async def test_the_receipt_says_what_the_backend_said(outbox: Outbox) -> None:
-    await put(outbox, "a", labels={"run": "7"})
-    (claim,) = await outbox.claim("events", Wanted(), now=NOW)
-    receipt = Receipt(claim.id, "post-1", "http://elog.test/post-1", duplicate=True)
-    await outbox.settle("events", [Confirm(claim, receipt)], now=NOW + 5)
-
-    ((shown,), _) = await outbox.list_receipts(backend="events", key="a", labels={"run": "7"})
-
-    assert (shown["remote_id"], shown["url"], shown["duplicate"]) == (
-        "post-1",
-        "http://elog.test/post-1",
-        True,
-    )
-    assert shown["delivered_at"].endswith(".005Z")
-
-
 async def test_entries_past_their_time_become_dead_letters_and_their_stream_goes_on(
     outbox: Outbox,
 ) -> None:
@@ -261,6 +216,16 @@ async def test_entries_past_their_time_become_dead_letters_and_their_stream_goes
     assert outbox.waiting["events"] == 2
 
 
+async def test_behind_an_expired_head_the_next_one_goes(outbox: Outbox) -> None:
+    await put(outbox, "head", stream="s", expires_at=NOW + 1000)
+    await put(outbox, "next", stream="s")
+
+    await outbox.expire(now=NOW + 1000)
+
+    (claim,) = await outbox.claim("events", Wanted(requests=9), now=NOW + 1000)
+    assert claim.key == "next"
+
+
 async def test_what_has_expired_is_not_sent_even_before_it_is_swept(outbox: Outbox) -> None:
     await put(outbox, "a", expires_at=NOW + 1000)
 
@@ -278,17 +243,3 @@ async def test_a_reply_waits_for_its_parent(outbox: Outbox) -> None:
 
     (reply,) = await outbox.claim("events", Wanted(requests=9), now=NOW)
     assert reply.key == "reply"
-
-
-async def test_a_history_is_bounded_whatever_a_backend_says(outbox: Outbox) -> None:
-    first = await put(outbox, "a")
-    for number in range(HISTORY + 20):
-        (claim,) = await outbox.claim("events", Wanted(), now=NOW)
-        said = Failure("Unreachable", "network", f"port {number}")
-        await outbox.settle("events", [GiveBack(claim, 0, in_doubt=False, failure=said)], now=NOW)
-
-    shown = await outbox.show(first.id)
-    assert shown is not None
-    assert len(shown["history"]) == HISTORY
-    assert shown["history"][-1]["detail"] == f"port {HISTORY + 19}"
-    assert shown["tries"] == HISTORY + 20

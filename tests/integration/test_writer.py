@@ -1,8 +1,6 @@
 """Group commit: what is grouped, what is answered, and what is on the disk by then."""
 
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -17,7 +15,6 @@ from sqlalchemy import Connection, Engine, event, text
 from storage.engine import checkpoint, writing_engine
 from storage.errors import DiskRefused
 from storage.writer import GROUP_LIMIT, Writer
-from tests.builders import repository
 
 
 @pytest.fixture
@@ -274,45 +271,3 @@ def test_a_checkpoint_cuts_the_log(tmp_path: Path, engine: Engine, writer: Write
     writer.between(lambda: checkpoint(engine)).result()
 
     assert log.stat().st_size == 0
-
-
-PRODUCER = """
-import asyncio, sys
-from pathlib import Path
-from storage.outbox import Outbox
-from tests.builders import an_entry
-
-async def produce(outbox, name):
-    for number in range(10_000):
-        (outcome,) = await outbox.accept([an_entry(f"{name}-{number}")])
-        print(outcome.key, outcome.state, flush=True)
-
-async def main():
-    outbox = Outbox(Path(sys.argv[1]), {"events": "http://events.test"})
-    await asyncio.gather(*(produce(outbox, name) for name in "abcd"))
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("answers", [1, 2, 7, 50, 400])
-def test_what_was_answered_is_there_after_a_kill(tmp_path: Path, answers: int) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", PRODUCER, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=repository(),
-    )
-    assert child.stdout is not None
-    answered = [child.stdout.readline() for _ in range(answers)]
-    child.kill()
-    answered += child.stdout.readlines()
-    child.wait()
-    child.stdout.close()
-
-    with closing(sqlite3.connect(tmp_path / "outbox.db")) as connection:
-        held = {key for (key,) in connection.execute("SELECT key FROM entry")}
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    complete = [line.split() for line in answered if line.endswith("\n")]
-    assert len(complete) >= answers
-    assert {key for key, state in complete if state == "accepted"} <= held
