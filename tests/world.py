@@ -115,6 +115,11 @@ class World:
             )
         wait_until(self.answers, READY_SECONDS, lambda: self.log.read_text()[-3000:])
 
+    def revive(self) -> None:
+        """Start the daemon if it is dead."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+
     def answers(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:

@@ -81,11 +81,11 @@ def test_every_accepted_entry_arrives_once_through_faults_and_kills(seed: int) -
             for number in range(ENTRIES):
                 backend, mark = BACKENDS[number % 4], f"s{seed}-{number:04d}"
                 while not hand_in(world, backend, mark, dice):
-                    world.start()
+                    world.revive()
                 accepted.append((backend, mark))
                 if number % 75 == 74:
                     world.kill()
-            world.start()
+            world.revive()
         wait_until(world.drained, DRAIN_SECONDS, world.status)
 
         books = balance(world, accepted)
