@@ -11,10 +11,10 @@ its files.
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 from pydantic import BaseModel, Field, field_validator
 
 from adapters.base import (
@@ -176,7 +176,7 @@ class TelemetryAdapter:
         """The active run's folder when it can be found from here: it may lie outside `site_dir`."""
         answer = await self._http.request("GET", "/run")
         folder = wire.fields_of(answer).get("run_dir")
-        if answer.status != httpx.codes.OK or not isinstance(folder, str):
+        if answer.status != HTTPStatus.OK or not isinstance(folder, str):
             return None
         # A relative one is relative to the server's working folder, which we do not know.
         return Path(folder) if folder.startswith("/") else None

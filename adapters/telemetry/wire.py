@@ -8,10 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import quote
-
-import httpx
 
 from adapters.base import Refused, Rejected, Uncertain
 from adapters.http import Answer, refusal_of_us
@@ -102,11 +101,11 @@ def current_path(event_type: str) -> str | None:
 def current_in(answer: Answer, event_type: str, url: str) -> Current:
     """Read an answer of GET /current/{type}."""
     fields = fields_of(answer)
-    if answer.status == httpx.codes.OK and fields.get("type") == event_type:
+    if answer.status == HTTPStatus.OK and fields.get("type") == event_type:
         return Current(fields)
     absent = str(fields.get("detail")).startswith("No current event")
     # A value that the server cannot show to anybody is as good as none; a new one heals it.
-    if (answer.status == httpx.codes.NOT_FOUND and absent) or is_poisoned(answer):
+    if (answer.status == HTTPStatus.NOT_FOUND and absent) or is_poisoned(answer):
         return Current()
     return unreadable(answer, url)
 
@@ -114,7 +113,7 @@ def current_in(answer: Answer, event_type: str, url: str) -> Current:
 def current_among(answer: Answer, event_type: str, url: str) -> Current:
     """Read an answer of GET /current. One poisoned value makes all of them unreadable."""
     values = fields_of(answer).get("current")
-    if answer.status == httpx.codes.OK and isinstance(values, dict):
+    if answer.status == HTTPStatus.OK and isinstance(values, dict):
         event = values.get(event_type)
         return Current(event if isinstance(event, dict) else None)
     if is_poisoned(answer):
@@ -125,7 +124,7 @@ def current_among(answer: Answer, event_type: str, url: str) -> Current:
 def is_poisoned(answer: Answer) -> bool:
     """Is this how the server fails on a value that it holds and cannot write as JSON?"""
     return (
-        answer.status == httpx.codes.INTERNAL_SERVER_ERROR
+        answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
         and answer.text.strip() == "Internal Server Error"
     )
 
@@ -135,9 +134,9 @@ def unreadable(answer: Answer, url: str) -> Current:
     refusal = refusal_of_us(answer, url)
     if refusal is not None:
         raise refusal
-    if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise Uncertain(f"{url} answered {answer.status}", **told(answer))
-    if answer.status in (httpx.codes.OK, httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+    if answer.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         raise_stranger(answer, url, landed=False)
     return Current(known=False)  # something in between dislikes this one address
 
@@ -151,15 +150,15 @@ def prove(answer: Answer, body: Mapping[str, Any], url: str) -> None:
     if refusal is not None:
         raise refusal
     status, fields = answer.status, fields_of(answer)
-    judged = status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
-    if (judged and "detail" in fields) or status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+    judged = status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+    if (judged and "detail" in fields) or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = fields.get("detail", "the event is too large")
         raise Rejected(f"{url} answered {status}: {detail}", **told(answer))
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         detail = f"{url} answered {status}; the event may be stored all the same"
         raise Uncertain(detail, **told(answer))
-    if status != httpx.codes.OK or not echoes(fields, body):
-        raise_stranger(answer, url, landed=status < httpx.codes.MULTIPLE_CHOICES)
+    if status != HTTPStatus.OK or not echoes(fields, body):
+        raise_stranger(answer, url, landed=status < HTTPStatus.MULTIPLE_CHOICES)
 
 
 def echoes(fields: Mapping[str, Any], body: Mapping[str, Any]) -> bool:

@@ -187,7 +187,7 @@ def test_a_user_who_may_only_read_can_read(state_dir: Path, how: str) -> None:
     assert read(state_dir).stdout == "1\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_a_user_who_may_not_read_is_told_which_file(state_dir: Path) -> None:
     Agent(state_dir).end("stopped")
     (state_dir / "outbox.db").chmod(0o600)
