@@ -75,13 +75,25 @@ class Refused(DeliveryError):
 
 
 class Parked(DeliveryError):
-    """One scope of the backend cannot take entries now; others can."""
+    """One scope of the backend cannot take entries now; others can.
+
+    A scope "a/b" is a part of the scope "a": an entry of "a" that is parked for "a/b" leaves
+    its stream, so that the rest of "a" flows. `unknown`: the backend says that there is no such
+    scope; an entry of one that has never worked is rejected.
+    """
 
     def __init__(
-        self, detail: str, *, scope: str, status: int | None = None, excerpt: str | None = None
+        self,
+        detail: str,
+        *,
+        scope: str,
+        unknown: bool = False,
+        status: int | None = None,
+        excerpt: str | None = None,
     ) -> None:
         super().__init__(detail, status=status, excerpt=excerpt)
         self.scope = scope
+        self.unknown = unknown
 
 
 class Throttled(DeliveryError):
@@ -127,7 +139,8 @@ class EntryKind:
     `payload` is strict and only judges: what is stored is the producer's JSON. `address`
     reads key, stream, scope, slot and labels off the judged payload. `in_doubt`: "find" when
     the adapter can look for a lost entry, "resend" when sending the same again is harmless
-    and proves itself. `batched`: several of them may go out in one request.
+    and proves itself. `batched`: several of them may go out in one request. `rider`: the kind
+    of entry that, next in the same stream, may go out in the same message as this one.
     """
 
     payload: type[BaseModel]
@@ -136,6 +149,15 @@ class EntryKind:
     takes_attachments: bool = False
     max_attachment_bytes: int | None = None
     batched: bool = False
+    rider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `requests` in any `seconds`: what a backend takes before it says 429."""
+
+    requests: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +226,8 @@ class BackendKind:
 
     `batch_size`: entries that one `deliver` may take (1: one by one). `settles_after_seconds`:
     how long after the last send an empty `find` starts to count; `absent_answers`: how many
-    empty answers, apart, prove that nothing landed.
+    empty answers, apart, prove that nothing landed. `limits`: the backend's rate limits, as far
+    as its adapter has learnt them by now; the lane obeys.
     """
 
     options: type[BaseModel]
@@ -216,3 +239,4 @@ class BackendKind:
     settles_after_seconds: float = 5
     absent_answers: int = 2
     aliases: Mapping[str, str] | None = None
+    limits: Callable[[Any], Sequence[Limit]] = lambda _: ()

@@ -46,20 +46,25 @@ class Address:
     """What an adapter reads off a payload: where the entry belongs.
 
     `key` makes two entries the same; `stream` keeps entries in order; `scope` is the part
-    of a backend that can refuse by itself (an experiment); entries of one `slot` replace
-    one another as "the current value".
+    of a backend that can refuse by itself (an experiment, or "experiment/run", which is a part
+    of that); entries of one `slot` replace one another as "the current value"; `waits_for`
+    names an entry of ours, by its id or key, that has to be delivered first.
     """
 
     key: str | None = None
     stream: str | None = None
     scope: str | None = None
     slot: str | None = None
+    waits_for: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to deliver, as accepted. `digest` decides whether two entries are the same."""
+    """One thing to deliver, as accepted. `digest` decides whether two entries are the same.
+
+    `stamped`: the producer gave no time, so `created_at` is this host's clock.
+    """
 
     id: str
     backend: str
@@ -77,6 +82,7 @@ class Entry:
     expires_at: int | None = None
     waits_for: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    stamped: bool = False
 
     @property
     def size(self) -> int:
@@ -113,6 +119,10 @@ class Claim:
     entry of its slot waits (kept from the first attempt while in doubt, so that a resend is
     identical). `absences`: how often `find` has answered "not there" since the last send.
     `confirms_seen`: the backend's count of confirms when this entry last failed.
+    `waits_for` and `parent_id`: the entry that had to go first, and the backend's name for it
+    (None: it was discarded). `raw_created_at`: what the clock showed before it was set right;
+    None when it was right, or `created_at` is the producer's. `rider`: the next entry of the
+    same stream, which the same message may carry.
     """
 
     seq: int
@@ -135,6 +145,10 @@ class Claim:
     labels: Mapping[str, str]
     attachments: tuple[Attachment, ...] = ()
     confirms_seen: int | None = None
+    waits_for: str | None = None
+    parent_id: str | None = None
+    raw_created_at: int | None = None
+    rider: "Claim | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +165,15 @@ class Receipt:
     """The backend's word that it holds the entry.
 
     `remote_id`: the backend's own name for it. `url`: where a person can look at it, if
-    anywhere. `duplicate`: it was there before this attempt.
+    anywhere. `duplicate`: it was there before this attempt. `with_rider`: it proves the rider
+    of the claim, too.
     """
 
     entry_id: str
     remote_id: str
     url: str | None = None
     duplicate: bool = False
+    with_rider: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +209,8 @@ class GiveBack:
 
     `counted`: this attempt counts against it. `sent`: bytes may have left until now, so the
     window in which a lost copy may be found ends now. `failure` None: nothing was sent, and
-    nothing is held against it.
+    nothing is held against it. `aside`: it leaves its stream for one of this name, which is
+    also its new scope, so that what is behind it can go on.
     """
 
     claim: Claim
@@ -203,6 +220,7 @@ class GiveBack:
     sent: bool = False
     absences: int = 0
     failure: Failure | None = None
+    aside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

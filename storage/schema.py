@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The alembic revision that this code was written for."""
 
 metadata = MetaData()
@@ -63,6 +63,11 @@ entry = Table(
     Column("labels", Text, nullable=False),
     Column("producer", Text, nullable=False),
     Column("last_error", Text),
+    # created_at is this host's own clock, which may turn out to have been wrong.
+    Column("stamped", SmallInteger, nullable=False, server_default=text("0")),
+    # What the clock showed, where it was set right since.
+    Column("raw_created_at", BigInteger),
+    Column("raw_accepted_at", BigInteger),
     Index("entry_key", "backend", "kind", "key", unique=True),
     Index(
         "entry_ready",
@@ -115,6 +120,12 @@ entry = Table(
         "waits_for",
         sqlite_where=text("waits_for IS NOT NULL"),
         postgresql_where=text("waits_for IS NOT NULL"),
+    ),
+    Index(
+        "entry_unsynchronised",
+        "boot_id",
+        sqlite_where=text("synchronised = 0"),
+        postgresql_where=text("synchronised = 0"),
     ),
     sqlite_autoincrement=True,  # without it an emptied outbox would reuse numbers
 )
@@ -210,6 +221,7 @@ tally = Table(
     Column("delivered", BigInteger, nullable=False),
     Column("last_success_at", BigInteger),
     Column("last_error", Text),
+    Column("lost", BigInteger, nullable=False, server_default=text("0")),
 )
 
 # What operators did. A discarded entry leaves its id here, so that asking for it says so.
@@ -224,5 +236,63 @@ audit = Table(
     Column("who", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Index("audit_entry_id", "entry_id"),
+    sqlite_autoincrement=True,
+)
+
+# A rest that an operator wished for; it stands beside the backend's own rests.
+pause = Table(
+    "pause",
+    metadata,
+    Column("backend", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# Scopes that have taken an entry: one that is unknown now has worked before.
+worked = Table(
+    "worked",
+    metadata,
+    Column("backend", Text, primary_key=True),
+    Column("backend_url", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("last_at", BigInteger, nullable=False),
+    Index("worked_age", "last_at"),
+)
+
+# The loss ledger: what `on_full = "drop_oldest"` gave up, each by name. tally.lost counts them.
+loss = Table(
+    "loss",
+    metadata,
+    Column("number", Seq, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("backend", Text, nullable=False),
+    Column("entry_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("loss_backend", "backend", "number"),
+    Index("loss_entry_id", "entry_id"),
+    Index("loss_age", "at"),
+    sqlite_autoincrement=True,
+)
+
+# A damaged database that was moved aside, and what could be saved from it.
+salvage = Table(
+    "salvage",
+    metadata,
+    Column("number", Seq, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("moved_to", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("receipts", BigInteger, nullable=False),
+    Column("lost", BigInteger),  # entries that are known to be missing; NULL: nobody can tell
+    Column("detail", Text, nullable=False),
+    Column("seen_at", BigInteger),
     sqlite_autoincrement=True,
 )

@@ -112,7 +112,7 @@ def test_numbers_are_never_used_again(database: Path, engine: Engine) -> None:
         made = connection.execute(
             text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")
         ).scalars()
-        assert set(made) == {"entry", "attempt", "receipt", "audit"}
+        assert set(made) == {"entry", "attempt", "receipt", "audit", "loss", "salvage"}
 
 
 def test_a_newer_database_is_refused_and_not_touched(
