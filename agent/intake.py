@@ -95,6 +95,8 @@ class Intake:
             stream=envelope.stream or address.stream,
             scope=address.scope,
             slot=address.slot,
+            waits_for=address.waits_for,
+            stamped=envelope.created_at is None,
             labels={**address.labels, **envelope.labels},
             expires_at=envelope.expires_at,
             attachments=parts,
@@ -120,7 +122,7 @@ class Intake:
             self._room.release(entries)
         outcomes: dict[str, Outcome] = {}
         for one, answer in zip(entries, taken, strict=True):
-            outcomes[one.id] = _conflict(answer) if answer.state == "conflict" else answer
+            outcomes[one.id] = _told(one, answer)
             if answer.state in ("accepted", "retried"):
                 self._wake(one.backend)
         return outcomes
@@ -249,9 +251,20 @@ def _digest(kind: str, payload: dict[str, Any], parts: Sequence[Attachment]) -> 
     return hashlib.sha256(canonical(content)).hexdigest()
 
 
-def _conflict(answer: Accepted) -> Refusal:
-    detail = f"the key {answer.key!r} belongs to entry {answer.id}, which has other content"
-    return Refusal(HTTPStatus.CONFLICT, detail, [FieldError("/key", detail)])
+def _told(one: Entry, answer: Accepted) -> Outcome:
+    """What the producer hears of the outbox's answer."""
+    match answer.state:
+        case "conflict":
+            detail = f"the key {answer.key!r} belongs to entry {answer.id}, which has other content"
+            return Refusal(HTTPStatus.CONFLICT, detail, [FieldError("/key", detail)])
+        case "orphan":
+            detail = (
+                f"it is to wait for {one.waits_for!r}, and no entry of {one.backend} with that id"
+                " or key waits here or was delivered: hand that one in first"
+            )
+            return unfit([FieldError("", detail)])
+        case _:
+            return answer
 
 
 async def judge_in_thread(

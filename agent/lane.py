@@ -168,6 +168,7 @@ class Lane:
             requests=min(free, most // batch_size),
             batch_size=batch_size,
             batched=frozenset(n for n, kind in self.route.kind.kinds.items() if kind.batched),
+            riders={n: kind.rider for n, kind in self.route.kind.kinds.items() if kind.rider},
             closed=self.rests.closed_scopes(set().union(*self._trips.values())),
             probing=self.rests.due_scopes(),
             first=TURNS[self._turn % len(TURNS)],

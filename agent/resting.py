@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from agent.retry import Policy, RestState, RestWish
 from storage.entry import Rest
+from storage.scopes import covers
 
 WHOLE = ""  # the scope that is the backend itself
 MARK_LENGTH = 3  # hexadecimal digits
@@ -128,7 +129,7 @@ class Rests:
         return tuple(
             scope
             for scope, rest in self.scopes().items()
-            if rest.due > self._monotonic() or scope in on_wire
+            if rest.due > self._monotonic() or any(covers(scope, one) for one in on_wire)
         )
 
     def due_scopes(self) -> frozenset[str]:

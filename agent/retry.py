@@ -20,6 +20,7 @@ from adapters.base import (
     Unreachable,
 )
 from storage.entry import Bury, Claim, Failure, GiveBack
+from storage.scopes import covers
 
 UNCERTAIN_IN_A_ROW = 3  # then the backend rests: it takes requests and answers none
 SHORTEST_REST_SECONDS = 0.05  # full jitter may draw zero; a lane must not spin
@@ -134,8 +135,12 @@ def _parked(
     else:
         seconds = policy.backoff(kept.claim.tries, dice)
         wish = RestWish("parked", error.detail, error.scope)
-    if error.scope == kept.claim.scope:
+    own = kept.claim.scope
+    if own is not None and covers(error.scope, own):
         return Decision(kept, wish)
+    if own is not None and covers(own, error.scope):
+        # It waits with its own part of the scope, and what is behind it goes on.
+        return Decision(replace(kept, aside=error.scope), wish)
     # The rest of another scope does not hold this entry back: it has to wait by itself.
     return Decision(replace(kept, due_at=now + round(seconds * 1000)), wish)
 

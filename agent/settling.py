@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from adapters.base import BatchRefused, DeliveryError, Rejected, Uncertain
+from adapters.base import BatchRefused, DeliveryError, Parked, Rejected, Uncertain
 from agent.clock import Clock
 from agent.delivery import Abandoned, Outcome, Postponed, Unclear
 from agent.patience import Patience
@@ -19,6 +19,7 @@ from agent.route import Progress, Route
 from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
+from storage.scopes import outer
 from storage.settle import Settlement
 
 STORM = 20  # different entries rejected in a row without a confirm
@@ -65,24 +66,42 @@ class Settling:
 
         `tried_at`: when the request began (monotonic). Raises DiskRefused at a stop only.
         """
+        outcomes = await self._place(outcomes)
         self._count_uncertain(outcomes)
         decisions = [self._judge(one, end) for one, end in zip(claims, outcomes, strict=True)]
         storm = self._notice_storm(decisions)
         if storm:
             decisions = [self._spare(one) for one in decisions]
-        if not await self._write([one.settlement for one in decisions]):
+        settlements = [one.settlement for one in decisions]
+        riders = [part for one in settlements for part in _rider(one)]
+        if not await self._write([*settlements, *riders]):
             return
         if any(not isinstance(one, Postponed) or one.asked for one in outcomes):
             self._progress.last_outcome = self._clock.monotonic()
         if storm:
             await self._dig_up({one.settlement.claim.id for one in decisions})
         await self._rest_or_flow(decisions, tried_at)
-        self._tell(decisions)
+        self._tell([*settlements, *riders])
 
     async def give_back(self, claims: Sequence[Claim]) -> None:
         """What was claimed and not begun waits again as if nothing had been."""
         if claims:
-            await self._write([GiveBack(c, 0, c.in_doubt, absences=c.absences) for c in claims])
+            await self._write([_untouched(one) for claim in claims for one in _with_rider(claim)])
+
+    async def _place(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """A scope that the backend does not know is no scope, unless it has worked before."""
+        named = {one.scope for one in outcomes if isinstance(one, Parked) and one.unknown}
+        if not named:
+            return outcomes
+        worked = await self._patience.write(
+            lambda: self._outbox.have_worked(self._route.name, named)
+        )
+        return [
+            Rejected(one.detail, status=one.status, excerpt=one.excerpt)
+            if isinstance(one, Parked) and one.unknown and one.scope not in worked
+            else one
+            for one in outcomes
+        ]
 
     async def _write(self, settlements: Sequence[Settlement]) -> bool:
         """False: they could not be stored as they are, and were given back in doubt instead."""
@@ -182,7 +201,8 @@ class Settling:
             one.settlement.claim for one in decisions if isinstance(one.settlement, Confirm)
         ]
         if confirmed:
-            for scope in {WHOLE, *(claim.scope or WHOLE for claim in confirmed)}:
+            scopes = {claim.scope for claim in confirmed if claim.scope is not None}
+            for scope in {WHOLE, *scopes, *map(outer, scopes)}:
                 await self._flow(scope)
         wishes = {one.rest.scope: one.rest for one in decisions if one.rest is not None}
         for wish in wishes.values():
@@ -217,13 +237,33 @@ class Settling:
             tell = self._log.error if wish.state == "refused" else self._log.info
             tell("backend.rests", state=wish.state, scope=wish.scope or None, reason=wish.reason)
 
-    def _tell(self, decisions: Sequence[Settled]) -> None:
-        for one in decisions:
-            claim = one.settlement.claim
-            match one.settlement:
+    def _tell(self, settlements: Sequence[Settlement]) -> None:
+        for one in settlements:
+            claim = one.claim
+            match one:
                 case Confirm(receipt=receipt):
                     self._log.info("entry.delivered", entry=claim.id, remote=receipt.remote_id)
                 case Bury(failure=failure):
                     self._log.error("entry.buried", entry=claim.id, reason=failure.detail)
                 case GiveBack(failure=failure) if failure is not None:
                     self._log.debug("entry.given_back", entry=claim.id, reason=failure.detail)
+
+
+def _rider(settlement: Settlement) -> Sequence[Settlement]:
+    """What becomes of the entry that travelled along: confirmed with its claim, or untouched."""
+    rider = settlement.claim.rider
+    if rider is None:
+        return ()
+    if isinstance(settlement, Confirm) and settlement.receipt.with_rider:
+        proof = settlement.receipt
+        return (Confirm(rider, Receipt(rider.id, f"{proof.remote_id}@{rider.id}", proof.url)),)
+    return (_untouched(rider),)
+
+
+def _with_rider(claim: Claim) -> Sequence[Claim]:
+    return (claim,) if claim.rider is None else (claim, claim.rider)
+
+
+def _untouched(claim: Claim) -> GiveBack:
+    """It waits again as if nothing had been."""
+    return GiveBack(claim, 0, claim.in_doubt, absences=claim.absences)

@@ -2,7 +2,8 @@
 
 Promises: a (backend, kind, key) is held at most once among waiting entries and receipts of
 the same backend URL; a dead letter with the same content waits again, one with other content
-is replaced; what an operator discarded may come again.
+is replaced; what an operator discarded may come again; an entry that waits for another one is
+stored only if that one is, or was, here.
 """
 
 import json
@@ -30,6 +31,7 @@ from storage.entry import Accepted, Entry
 from storage.schema import attachment, attempt, audit, body, entry, label, receipt
 from storage.states import State
 from storage.streams import Stream, demote, promote
+from storage.waiting import is_known, tie
 
 CHUNK = 2000  # entries at a time: bounds what one list of entries takes of memory
 
@@ -91,15 +93,18 @@ def _accept_chunk(
     delivered = _delivered(connection, entries, urls)
     _undo(connection, [e for e in entries if e.id in delivered and e.id in fresh])
     fresh -= delivered.keys()
+    orphans = _tie(connection, [e for e in entries if e.id in fresh], urls)
     held = _held(connection, [e for e in entries if e.id not in fresh and e.id not in delivered])
     outcomes: list[Accepted] = []
     for one in entries:
         if one.id in delivered:
             outcomes.append(_judge_receipt(one, delivered[one.id]))
+        elif one.id in orphans:
+            outcomes.append(Accepted(one.id, one.key, "orphan"))
         elif one.id in fresh:
             outcomes.append(Accepted(one.id, one.key, "accepted"))
         else:
-            outcomes.append(_meet(connection, one, held))
+            outcomes.append(_meet(connection, one, held, urls))
     taken = {one.id for one in outcomes if one.state == "accepted"}
     _insert_details(connection, [e for e in entries if e.id in taken])
     return outcomes
@@ -132,6 +137,7 @@ def _row(one: Entry) -> dict[str, Any]:
         "digest": one.digest,
         "size": one.size,
         "labels": json.dumps(dict(one.labels), ensure_ascii=False),
+        "stamped": int(one.stamped),
         "producer": json.dumps(
             {"via": one.producer.via, "uid": one.producer.uid, "pid": one.producer.pid}
         ),
@@ -185,6 +191,21 @@ def _delivered(
     return found
 
 
+def _tie(connection: Connection, fresh: Sequence[Entry], urls: Mapping[str, str]) -> set[str]:
+    """Tie new entries to what they wait for; the ids of those that wait for nothing we know."""
+    orphans = [
+        one
+        for backend in {e.backend for e in fresh if e.waits_for is not None}
+        for one in tie(
+            connection,
+            [e for e in fresh if e.backend == backend and e.waits_for is not None],
+            urls.get(backend, ""),
+        )
+    ]
+    _undo(connection, orphans)
+    return {one.id for one in orphans}
+
+
 def _undo(connection: Connection, entries: Sequence[Entry]) -> None:
     if entries:
         connection.execute(delete(entry).where(entry.c.id.in_([one.id for one in entries])))
@@ -212,7 +233,9 @@ def _held(connection: Connection, entries: Sequence[Entry]) -> dict[Key, Holder]
     return found
 
 
-def _meet(connection: Connection, one: Entry, held: dict[Key, Holder]) -> Accepted:
+def _meet(
+    connection: Connection, one: Entry, held: dict[Key, Holder], urls: Mapping[str, str]
+) -> Accepted:
     """Decide about an entry whose key another entry holds; `held` is kept true."""
     key = (one.backend, one.kind, one.key)
     holder = held[key]
@@ -223,9 +246,13 @@ def _meet(connection: Connection, one: Entry, held: dict[Key, Holder]) -> Accept
         revive(connection, [holder.id])
         held[key] = replace(holder, state=State.PENDING)
         return Accepted(holder.id, one.key, "retried")
+    url = urls.get(one.backend, "")
+    if one.waits_for is not None and not is_known(connection, one, url):
+        return Accepted(one.id, one.key, "orphan")
     said = f"replaced by {one.id}: same key, other content"
     forget(connection, [holder.id], at=one.accepted.wall, who=one.producer.via, detail=said)
     _insert(connection, [one])
+    _tie(connection, [one], urls)
     held[key] = Holder(one.id, one.digest, State.PENDING, one.size)
     return Accepted(one.id, one.key, "accepted", holder.id, holder.size)
 

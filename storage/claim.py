@@ -1,21 +1,23 @@
 """claim: take what is due next, for the wire.
 
-Promises: only heads of streams are taken, and no more of them than fit into the requests that
-are wanted; the claim is committed before the first byte is sent; a scope at rest is passed
-over, and tried with one entry when its rest is due.
+Promises: only heads of streams are taken, each with its rider if it has one, and no more of
+them than fit into the requests that are wanted; the claim is committed before the first byte
+is sent; a scope at rest is passed over, and tried with one entry when its rest is due.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, select, text
 
-from storage.dialect import skip_locked
+from storage.dialect import before_slash, skip_locked
 from storage.entry import Attachment, Claim, Wanted
-from storage.schema import attachment, body
+from storage.schema import attachment, body, receipt
+from storage.scopes import covering
 
 FIRST_SHARE = 4  # one part in so many of a claim is looked for at `Wanted.first`
 
@@ -54,6 +56,19 @@ _LEASE = text(
     RETURNING *
     """
 ).bindparams(bindparam("seqs", expanding=True))
+# The first live follower of each stream, if it may go now.
+_BEHIND = text(
+    """
+    SELECT next.seq, next.stream, next.kind FROM (
+        SELECT stream, MIN(seq) AS seq FROM entry
+        WHERE backend = :backend AND stream IN :streams AND stream IS NOT NULL
+          AND state <> 3 AND head = 0
+        GROUP BY stream
+    ) AS follower JOIN entry AS next ON next.seq = follower.seq
+    WHERE next.state = 0 AND next.in_doubt = 0 AND next.due_at <= :now
+      AND next.waits_for IS NULL AND (next.expires_at IS NULL OR next.expires_at > :now)
+    """
+).bindparams(bindparam("streams", expanding=True))
 
 
 def claim(
@@ -69,13 +84,49 @@ def claim(
     seqs = choose(_heads(connection, backend, wanted, now), wanted)
     if not seqs:
         return []
-    values = {"seqs": seqs, "token": token, "now": now}
-    place = {seq: number for number, seq in enumerate(seqs)}
-    # RETURNING promises no order.
-    rows = sorted(connection.execute(_LEASE, values), key=lambda row: place[row.seq])
-    payloads = _payloads(connection, [row.id for row in rows])
-    files = _attachments(connection, [row.id for row in rows], attachments)
-    return [_claim(row, payloads[row.id], files.get(row.id, ())) for row in rows]
+    rows = _lease(connection, seqs, token, now)
+    behind = _riders(connection, backend, rows, wanted, now)
+    riders = _lease(connection, list(behind.values()), token, now) if behind else []
+    claims = _claims(connection, [*rows, *riders], attachments)
+    return [replace(claims[seq], rider=claims.get(behind.get(seq, -1))) for seq in seqs]
+
+
+def _lease(connection: Connection, seqs: Sequence[int], token: str, now: int) -> Sequence[Row[Any]]:
+    return connection.execute(_LEASE, {"seqs": seqs, "token": token, "now": now}).all()
+
+
+def _riders(
+    connection: Connection, backend: str, rows: Sequence[Row[Any]], wanted: Wanted, now: int
+) -> dict[int, int]:
+    """The entry right behind a claimed one that may travel in the same message, by their `seq`."""
+    # What may have landed without its rider has to be settled alone.
+    takers = {
+        row.stream: row
+        for row in rows
+        if row.stream is not None and row.kind in wanted.riders and not row.in_doubt
+    }
+    if not takers:
+        return {}
+    values = {"backend": backend, "streams": list(takers), "now": now}
+    return {
+        takers[row.stream].seq: row.seq
+        for row in connection.execute(_BEHIND, values)
+        if row.kind == wanted.riders[takers[row.stream].kind]
+    }
+
+
+def _claims(
+    connection: Connection, rows: Sequence[Row[Any]], attachments: Path
+) -> dict[int, Claim]:
+    """The claims of leased rows, by `seq`."""
+    ids = [row.id for row in rows]
+    payloads = _payloads(connection, ids)
+    files = _attachments(connection, ids, attachments)
+    parents = _parents(connection, [row.waits_for for row in rows if row.waits_for is not None])
+    return {
+        row.seq: _claim(row, payloads[row.id], files.get(row.id, ()), parents.get(row.waits_for))
+        for row in rows
+    }
 
 
 def _heads(connection: Connection, backend: str, wanted: Wanted, now: int) -> list[Row[Any]]:
@@ -87,17 +138,25 @@ def _heads(connection: Connection, backend: str, wanted: Wanted, now: int) -> li
     ranges = {wanted.first: max(1, limit // FIRST_SHARE), "oldest": limit}
     found: dict[int, Row[Any]] = {}
     for where, most in ranges.items():
-        statement = heads_statement(where, closed=bool(wanted.closed), lock=skip_locked(connection))
+        statement = heads_statement(connection, where, closed=bool(wanted.closed))
         for row in connection.execute(statement, {**values, "limit": most}):
             found.setdefault(row.seq, row)
     return list(found.values())
 
 
-def heads_statement(where: str, *, closed: bool, lock: str = "") -> TextClause:
+def heads_statement(connection: Connection, where: str, *, closed: bool) -> TextClause:
     """The heads in one range of the queue, in the index's own order."""
     due, order = _RANGES[where]
-    scopes = "AND (scope IS NULL OR scope NOT IN :closed)" if closed else ""
-    statement = text(_HEADS.format(due=due, order=order, closed=scopes, lock=lock))
+    outer = before_slash(connection, "scope")
+    open_ones = f"AND (scope IS NULL OR (scope NOT IN :closed AND {outer} NOT IN :closed))"
+    statement = text(
+        _HEADS.format(
+            due=due,
+            order=order,
+            closed=open_ones if closed else "",
+            lock=skip_locked(connection),
+        )
+    )
     return statement.bindparams(bindparam("closed", expanding=True)) if closed else statement
 
 
@@ -110,12 +169,12 @@ def choose(heads: Iterable[Row[Any]], wanted: Wanted) -> list[int]:
     for head in heads:
         alone = head.in_doubt or head.kind not in wanted.batched
         opens = alone or riding[head.kind] % wanted.batch_size == 0
-        if head.scope in probed or (opens and requests == wanted.requests):
+        tries = covering(head.scope, wanted.probing)
+        if tries & probed or (opens and requests == wanted.requests):
             continue
         requests += opens
         riding[head.kind] += not alone
-        if head.scope in wanted.probing:
-            probed.add(head.scope)
+        probed |= tries
         taken.append(head.seq)
     return taken
 
@@ -123,6 +182,14 @@ def choose(heads: Iterable[Row[Any]], wanted: Wanted) -> list[int]:
 def _payloads(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     rows = connection.execute(select(body.c.id, body.c.payload).where(body.c.id.in_(ids)))
     return {row.id: row.payload for row in rows}
+
+
+def _parents(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The backend's names for delivered entries."""
+    if not ids:
+        return {}
+    query = select(receipt.c.entry_id, receipt.c.remote_id).where(receipt.c.entry_id.in_(ids))
+    return {row.entry_id: row.remote_id for row in connection.execute(query)}
 
 
 def _attachments(
@@ -142,7 +209,9 @@ def _attachments(
     return found
 
 
-def _claim(row: Row[Any], payload: str, files: tuple[Attachment, ...]) -> Claim:
+def _claim(
+    row: Row[Any], payload: str, files: tuple[Attachment, ...], parent_id: str | None
+) -> Claim:
     return Claim(
         seq=row.seq,
         id=row.id,
@@ -164,4 +233,7 @@ def _claim(row: Row[Any], payload: str, files: tuple[Attachment, ...]) -> Claim:
         labels=json.loads(row.labels),
         attachments=files,
         confirms_seen=row.confirms_seen,
+        waits_for=row.waits_for,
+        parent_id=parent_id,
+        raw_created_at=row.raw_created_at,
     )

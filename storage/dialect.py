@@ -27,6 +27,13 @@ def skip_locked(connection: Connection) -> str:
     return "FOR UPDATE SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
 
 
+def before_slash(connection: Connection, column: str) -> str:
+    """SQL for what stands before the first "/" of a text column; all of it when there is none."""
+    if connection.dialect.name == "postgresql":
+        return f"split_part({column}, '/', 1)"
+    return f"substr({column}, 1, instr({column} || '/', '/') - 1)"
+
+
 def storable(text: str) -> str:
     """`text` without the lone surrogates that no database takes: backends do send them."""
     return text.encode(errors="backslashreplace").decode()

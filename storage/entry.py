@@ -98,7 +98,8 @@ Place = Literal["oldest", "retried", "newest"]
 class Wanted:
     """What a lane can put on the wire now: `requests` of at most `batch_size` entries each.
 
-    Kinds in `batched` may share a request. No entry of a scope in `closed` is wanted, and
+    Kinds in `batched` may share a request. A kind in `riders` takes along the next entry of its
+    stream, if that is of the kind named there. No entry of a scope in `closed` is wanted, and
     one at most of each scope in `probing`. A part of what is claimed is looked for at `first`:
     the end of the queue that would otherwise wait for the whole backlog.
     """
@@ -106,6 +107,7 @@ class Wanted:
     requests: int = 1
     batch_size: int = 1
     batched: frozenset[str] = frozenset()
+    riders: Mapping[str, str] = field(default_factory=dict)
     closed: tuple[str, ...] = ()
     probing: frozenset[str] = frozenset()
     first: Place = "oldest"
@@ -181,13 +183,14 @@ class Accepted:
     """What `accept` made of one entry. `id` is the entry that the outbox holds, or held.
 
     `state`: accepted (stored now), duplicate (held or delivered already), retried (it was a
-    dead letter and waits again), conflict (the key is taken by other content: not stored).
+    dead letter and waits again), conflict (the key is taken by other content: not stored),
+    orphan (it waits for an entry that was never here: not stored).
     `replaced_id`: the dead letter that gave way to it, which occupied `replaced_size` bytes.
     """
 
     id: str
     key: str
-    state: Literal["accepted", "duplicate", "retried", "conflict"]
+    state: Literal["accepted", "duplicate", "retried", "conflict", "orphan"]
     replaced_id: str | None = None
     replaced_size: int = 0
 

@@ -6,7 +6,7 @@ the disk does; nothing is stored then.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from ulid import ULID
 
 from storage import accept as accepting
-from storage import amend, claim, lists, rests, settle
+from storage import amend, claim, lists, rests, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import Census, census, next_due, rates
 from storage.engine import checkpoint, reading_engine, writing_engine
@@ -218,6 +218,11 @@ class Outbox:
         return await self._call(
             partial(lists.holds_receipt, backend=backend, url=url, remote_ids=remote_ids)
         )
+
+    async def have_worked(self, backend: str, named: Collection[str]) -> set[str]:
+        """Those scopes that have taken an entry before."""
+        url = self.urls[backend]
+        return await self._call(partial(scopes.have_worked, backend=backend, url=url, scopes=named))
 
     async def census(self, *, now: int) -> dict[str, Census]:
         """Counts per backend, from the database."""

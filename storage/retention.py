@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, delete, select
 
 from storage.schema import attempt, audit, label, receipt
+from storage.scopes import forget_worked
 
 CHUNK = 5000  # rows in one transaction, so that accepts do not wait behind a clean-up
 
@@ -21,4 +22,5 @@ def expire_receipts(connection: Connection, *, before: int) -> int:
         for table in (label, attempt):
             connection.execute(delete(table).where(table.c.entry_id.in_(ids)))
     connection.execute(delete(audit).where(audit.c.at < before))
+    forget_worked(connection, before=before)
     return len(old)

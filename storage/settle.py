@@ -14,7 +14,9 @@ from storage.dialect import storable, upsert
 from storage.entry import Bury, Claim, Confirm, GiveBack, Receipt
 from storage.history import remember_error, told, write_attempt
 from storage.schema import attachment, body, entry, receipt
-from storage.streams import promote
+from storage.scopes import note_worked
+from storage.streams import promote, step_aside
+from storage.waiting import release_followers
 
 Settlement = Confirm | GiveBack | Bury
 
@@ -36,7 +38,7 @@ _GIVE_BACK = text(
 )
 _LEAVE = text(
     "DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND token = :token"
-    " RETURNING seq, id, backend, kind, key, stream, digest, labels"
+    " RETURNING seq, id, backend, kind, key, stream, scope, digest, labels"
 ).bindparams(bindparam("seqs", expanding=True))
 _COUNT_DELIVERED = text(
     "INSERT INTO tally (backend, delivered, last_success_at) VALUES (:backend, :number, :now)"
@@ -100,6 +102,7 @@ def _confirm(
     connection.execute(delete(body).where(body.c.id.in_(ids)))
     connection.execute(delete(attachment).where(attachment.c.entry_id.in_(ids)))
     connection.execute(_COUNT_DELIVERED, {"backend": backend, "number": len(rows), "now": now})
+    note_worked(connection, backend, url, [row.scope for row in rows], now=now)
     promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
     return {row.seq for row in rows}
 
@@ -139,6 +142,8 @@ def _give_back(connection: Connection, one: GiveBack, backend: str, token: str, 
     if changed and one.failure:
         write_attempt(connection, one.claim.id, one.failure, now)
         remember_error(connection, backend, one.failure, now)
+    if changed and one.aside is not None:
+        step_aside(connection, backend, [one.claim.id], one.aside, scope=one.aside)
     return bool(changed)
 
 
@@ -157,6 +162,8 @@ def _bury(connection: Connection, one: Bury, backend: str, token: str, now: int)
     write_attempt(connection, one.claim.id, one.failure, now)
     remember_error(connection, backend, one.failure, now)
     if row.stream is not None and not one.stop_stream:
+        # What waits for this one must not hold up what is behind it.
+        release_followers(connection, backend, one.claim.id)
         promote(connection, [(row.backend, row.stream)])
     return True
 

@@ -4,9 +4,9 @@ Promises: each stream with a live entry has exactly one head after `promote`, th
 one, unless a dead letter that stops its stream still sits there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, TextClause, bindparam, text
 
 Stream = tuple[str, str]  # backend, stream
 
@@ -34,6 +34,15 @@ _DEMOTE = text(
 )
 
 
+_STREAMS = text(
+    "SELECT DISTINCT stream FROM entry WHERE id IN :ids AND state <> 1 AND stream IS NOT NULL"
+).bindparams(bindparam("ids", expanding=True))
+_MOVE = text(
+    "UPDATE entry SET stream = :stream, scope = COALESCE(:scope, scope), head = 0"
+    " WHERE id IN :ids AND state <> 1"
+).bindparams(bindparam("ids", expanding=True))
+
+
 def promote(connection: Connection, streams: Iterable[Stream]) -> None:
     """Give each stream its head, if it has none."""
     _for_each(connection, _PROMOTE, streams)
@@ -42,6 +51,24 @@ def promote(connection: Connection, streams: Iterable[Stream]) -> None:
 def demote(connection: Connection, streams: Iterable[Stream]) -> None:
     """Take the head away from each stream whose head is not in flight."""
     _for_each(connection, _DEMOTE, streams)
+
+
+def step_aside(
+    connection: Connection,
+    backend: str,
+    ids: Sequence[str],
+    stream: str,
+    *,
+    scope: str | None = None,
+) -> None:
+    """Waiting entries leave their streams for this one, and their scope if one is given.
+
+    Within it they keep the order in which they were accepted.
+    """
+    left = connection.execute(_STREAMS, {"ids": list(ids)}).scalars().all()
+    connection.execute(_MOVE, {"ids": list(ids), "stream": stream, "scope": scope})
+    demote(connection, [(backend, stream)])
+    promote(connection, [(backend, stream), *((backend, one) for one in left)])
 
 
 def _for_each(connection: Connection, statement: TextClause, streams: Iterable[Stream]) -> None:

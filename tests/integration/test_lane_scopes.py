@@ -1,6 +1,6 @@
 """One part of a backend that cannot take entries now rests by itself; the others flow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,8 +8,9 @@ import pytest
 from adapters.base import (
     Parked,
 )
+from storage.entry import Claim
 from tests.builders import an_entry
-from tests.lane_world import LaneWorld, lane_world, looks
+from tests.lane_world import LaneWorld, lane_world, looks, proof
 
 HOUR = 3600.0
 
@@ -59,6 +60,118 @@ async def test_a_scope_that_is_not_the_entrys_own_makes_the_entry_wait_by_itself
 
     assert 1 < len(world.adapter.sent) < 100
     assert (await world.shown("a"))["attempts"] == 0
+
+
+async def test_a_part_of_a_scope_that_is_parked_lets_the_rest_of_it_flow(world: LaneWorld) -> None:
+    posts = [an_entry(key, stream="exp", scope="exp") for key in ("for run 9", "b", "c")]
+    await world.accept(*posts)
+    world.adapter.script = [Parked("run 9 has not begun", scope="exp/9")]
+
+    await world.steps(3)
+
+    assert [await world.state(key) for key in ("for run 9", "b", "c")] == [
+        "pending",
+        "delivered",
+        "delivered",
+    ]
+    shown = await world.shown("for run 9")
+    assert (shown["stream"], shown["attempts"]) == ("exp/9", 0)
+    assert (await world.rest("exp/9")) is not None
+    assert (await world.rest("exp")) is None
+
+
+async def test_what_stepped_aside_keeps_its_order_and_leaves_when_its_part_works(
+    world: LaneWorld,
+) -> None:
+    await world.accept(
+        an_entry("post", stream="exp", scope="exp"),
+        an_entry("params", stream="exp/9", scope="exp/9", kind="update"),
+        an_entry("later post", stream="exp", scope="exp"),
+    )
+    begun = world.clock.monotonic() + 10
+
+    def answer(claims: Sequence[Claim]) -> object:
+        if claims[0].key == "later post" or world.clock.monotonic() >= begun:
+            return proof(claims)
+        return Parked("run 9 has not begun", scope="exp/9")
+
+    world.adapter.script = [answer] * 100
+    await world.live(60)
+
+    receipts, _ = await world.outbox.list_receipts()
+    assert [one["key"] for one in receipts] == ["later post", "post", "params"]
+    assert await world.rest("exp/9") is None
+
+
+async def test_a_parked_scope_holds_its_parts_too(tmp_path: Path) -> None:
+    with lane_world(tmp_path, concurrency=4) as world:
+        await world.accept(an_entry("post", stream="exp", scope="exp"))
+        world.adapter.script = [Parked("not active", scope="exp")]
+        await world.step()
+
+        await world.accept(
+            *[an_entry(f"run {n}", stream=f"exp/{n}", scope=f"exp/{n}") for n in range(5)]
+        )
+        await world.step()
+        assert world.adapter.sent == [["post"]]
+
+        # When the rest is due one entry goes first, of whichever part.
+        world.adapter.script = [Parked("not active", scope="exp")]
+        world.clock.advance(2)
+        await world.step()
+        assert len(world.adapter.sent) == 2
+        await world.live(60)
+        assert await world.rest("exp") is None
+        assert (await world.outbox.list_entries())[0] == []
+
+
+async def test_a_scope_that_the_backend_has_never_known_rejects_its_entries(
+    world: LaneWorld,
+) -> None:
+    await world.accept(an_entry("typo", scope="exp0"))
+    world.adapter.script = [Parked("no such experiment", scope="exp0", unknown=True, status=404)]
+
+    await world.step()
+
+    shown = await world.shown("typo")
+    assert (shown["state"], shown["last_error"]["class"]) == ("dead", "Rejected")
+    assert await world.rest("exp0") is None
+
+
+async def test_a_scope_that_has_worked_before_waits_when_it_is_unknown(world: LaneWorld) -> None:
+    await world.accept(an_entry("first", scope="exp"))
+    await world.step()
+    await world.accept(an_entry("second", scope="exp"), an_entry("third", scope="exp/7"))
+    world.adapter.script = [Parked("no such experiment", scope="exp", unknown=True, status=404)]
+
+    await world.step()
+    assert await world.state("second") == "pending"
+    assert (await world.rest("exp")) is not None
+    await world.live(60)
+
+    assert await world.state("second") == "delivered"
+    assert await world.state("third") == "delivered"
+
+
+async def test_forty_posts_of_last_week_hold_nothing_of_today(world: LaneWorld) -> None:
+    await world.accept(*[an_entry(f"old {n}", stream="last", scope="last") for n in range(40)])
+    await world.accept(an_entry("fresh", stream="today", scope="today"))
+
+    def answer(claims: Sequence[Claim]) -> object:
+        if claims[0].scope == "last":
+            return Parked("last is not the active experiment", scope="last")
+        return proof(claims)
+
+    world.adapter.script = [answer] * 1000
+    await world.live(5)
+
+    assert await world.state("fresh") == "delivered"
+    kept, _ = await world.outbox.list_entries(backend="events")
+    assert {one["key"] for one in kept} == {f"old {n}" for n in range(40)}
+    rest = await world.rest("last")
+    assert rest is not None
+    assert rest.reason == "last is not the active experiment"
+    assert len(world.adapter.sent) < 10
 
 
 async def test_an_entry_of_a_kind_that_the_settings_no_longer_know_is_kept_and_told(
