@@ -27,9 +27,9 @@ class Clock:
 
     def stamp(self) -> Stamp:
         """All clocks at once, for an entry that is being accepted."""
-        return Stamp(
-            self.now(), time.monotonic_ns() // 1_000_000, self._boot_id, self.synchronised()
-        )
+        # CLOCK_MONOTONIC stands still while the host sleeps; this one does not.
+        since_boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+        return Stamp(self.now(), since_boot, self._boot_id, self.synchronised())
 
     def synchronised(self) -> bool:
         """Does the kernel believe that its clock follows a time server?"""

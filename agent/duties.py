@@ -19,6 +19,7 @@ DRAIN_SECONDS = 5
 EXPIRY_SECONDS = 60
 CLAMP_SECONDS = 60
 CHECKPOINT_SECONDS = 60
+CLOCK_SECONDS = 10
 RECEIPTS_SECONDS = 3600
 DAY_MS = 86_400_000
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ class Duties:
         rows += [
             Recurring("entries:expire", EXPIRY_SECONDS, self.expire_entries),
             Recurring("entries:clamp", CLAMP_SECONDS, self.clamp),
+            Recurring("times:correct", CLOCK_SECONDS, self.correct_times),
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
             Recurring("database:checkpoint", CHECKPOINT_SECONDS, self._outbox.checkpoint),
         ]
@@ -76,6 +78,15 @@ class Duties:
         """Entries that are no longer wanted become dead letters."""
         for id_ in await self._outbox.expire(now=self._clock.now()):
             log.warning("entry.expired", entry=id_)
+
+    async def correct_times(self) -> None:
+        """Once the clock follows a time server: what it showed before was perhaps years off."""
+        right = self._clock.stamp()
+        if not right.synchronised:
+            return
+        done = await self._outbox.correct_times(right)
+        if done.corrected:
+            log.warning("clock.corrected", entries=done.corrected, seconds=done.shift_ms / 1000)
 
     async def expire_receipts(self) -> None:
         """Forget what was delivered before the dedup window."""

@@ -84,6 +84,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
         return {
             **describe(row),
             "tries": row.tries,
+            "clock": _clock(row),
             "payload": json.loads(payload),
             "attachments": _attachments(connection, id_),
             "history": _history(connection, id_),
@@ -112,6 +113,15 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
         "state": "discarded",
         "backend": gone.backend,
         "discarded": {"at": iso(gone.at), "who": gone.who, "detail": gone.detail},
+    }
+
+
+def _clock(row: Row[Any]) -> dict[str, Any]:
+    """Was the host's clock to be trusted, and what it showed where it was set right since."""
+    return {
+        "synchronised": bool(row.synchronised),
+        "raw_accepted_at": iso(row.raw_accepted_at),
+        "raw_created_at": iso(row.raw_created_at),
     }
 
 

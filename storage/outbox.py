@@ -21,13 +21,14 @@ from storage import amend, claim, lists, rests, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import Census, census, next_due, rates
 from storage.engine import checkpoint, reading_engine, writing_engine
-from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Rest, Wanted
+from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Rest, Stamp, Wanted
 from storage.errors import DiskRefused, disk_refusal
 from storage.gauges import Gauges
 from storage.lock import InstanceLock
 from storage.retention import expire_receipts
 from storage.settle import Settlement
 from storage.states import State
+from storage.times import Corrected, correct_times
 from storage.upgrade import bring_up_to_date
 from storage.writer import Writer
 
@@ -177,6 +178,15 @@ class Outbox:
             self._gauges.expired(backend for _, backend in some)
             gone += [id_ for id_, _ in some]
         return gone
+
+    async def correct_times(self, right: Stamp) -> Corrected:
+        """Set the times right that this boot stamped while its clock was not synchronised."""
+        looked_at = corrected = shift_ms = 0
+        while (some := await self._call(partial(correct_times, right=right))).looked_at:
+            looked_at += some.looked_at
+            corrected += some.corrected
+            shift_ms = some.shift_ms or shift_ms
+        return Corrected(looked_at, corrected, shift_ms)
 
     async def expire_receipts(self, *, before: int) -> int:
         """Forget receipts delivered before `before`; how many."""
