@@ -11,7 +11,10 @@ ENVELOPE_BYTES = MIB // 4  # what an envelope may add to its payload, embedded f
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The settings' limits that intake keeps. Bytes, and counts. 0: no limit of ours."""
+    """The settings' limits that intake keeps. Bytes, and counts. 0: no limit of ours.
+
+    `drop_oldest`: backends that give up their oldest entries for new ones.
+    """
 
     max_entry_bytes: int = 4 * MIB
     max_attachment_bytes: int = 64 * MIB
@@ -19,6 +22,7 @@ class Bounds:
     max_outbox_bytes: int = 0
     min_free_bytes: int = 0
     max_backend_bytes: Mapping[str, int] = field(default_factory=dict)
+    drop_oldest: frozenset[str] = frozenset()
 
     @property
     def max_text_bytes(self) -> int:

@@ -55,7 +55,7 @@ class Intake:
         self._clock = clock
         self._bounds = bounds
         self._wake = wake
-        self._room = Room(outbox, bounds)
+        self._room = Room(outbox, bounds, list(backends))
 
     def knows(self, backend: str) -> bool:
         """Is there such a backend?"""
@@ -104,7 +104,7 @@ class Intake:
 
     async def accept(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """Store entries durably, in order; one outcome each. Never raises a Refusal."""
-        refusals = self._room.reserve(entries)
+        refusals = await self._room.reserve(entries, now=self._clock.now())
         wanted = [one for one in entries if one.id not in refusals]
         outcomes: dict[str, Outcome] = {**refusals, **await self._store(wanted)}
         refused = [one for one in entries if isinstance(outcomes[one.id], Refusal)]

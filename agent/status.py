@@ -82,6 +82,7 @@ def _backend(name: str, picture: Picture) -> dict[str, Any]:
         "oldest_age_seconds": None if oldest is None else max(0, picture.now - oldest) / 1000,
         "ages": counts.ages,
         "delivered_total": counts.delivered,
+        "lost_total": counts.lost,
         "last_success_at": iso(counts.last_success_at),
         "last_error": {**error, "at": iso(error["at"])} if error else None,
         "next_attempt_at": iso(_next_attempt(whole, lane, counts)),

@@ -75,6 +75,9 @@ def bounds(settings: Settings) -> Bounds:
         max_outbox_bytes=limits.max_outbox_bytes,
         min_free_bytes=limits.min_free_bytes,
         max_backend_bytes={name: one.max_bytes for name, one in settings.backends.items()},
+        drop_oldest=frozenset(
+            name for name, one in settings.backends.items() if one.on_full == "drop_oldest"
+        ),
     )
 
 

@@ -163,7 +163,11 @@ class BackendSettings(BaseModel):
     on_dead: Literal["continue", "stop"] = Field(
         default="continue", description="What a dead letter does to the rest of its stream."
     )
-    on_full: Literal["refuse"] = Field(default="refuse", description="What a full budget does.")
+    on_full: Literal["refuse", "drop_oldest"] = Field(
+        default="refuse",
+        description="What a full budget does: new entries are refused, or the oldest are given up,"
+        " each on the loss ledger.",
+    )
     max_bytes: int = Field(default=0, ge=0, description="Its part of the outbox; 0: no limit.")
     retry: RetryOverrides = RetryOverrides()
     auth: dict[str, Any] = Field(default_factory=dict, description="How we prove who we are.")

@@ -68,6 +68,10 @@ _RECEIPTS = select(receipt).where(
     receipt.c.key.in_(bindparam("keys", expanding=True)),
 )
 
+_REMOVE = text(
+    "DELETE FROM entry WHERE id IN :ids AND state <> 1 RETURNING id, backend, stream"
+).bindparams(bindparam("ids", expanding=True))
+
 _DETAILS: tuple[Any, ...] = (insert(body), insert(label), insert(attachment))
 
 
@@ -275,17 +279,9 @@ def revive(connection: Connection, ids: Sequence[str], *, due_at: int = 0) -> No
 
 def forget(connection: Connection, ids: Sequence[str], *, at: int, who: str, detail: str) -> None:
     """Delete entries that are not in flight, leaving an audit row each; their keys are free."""
-    rows = connection.execute(
-        text(
-            "DELETE FROM entry WHERE id IN :ids AND state <> 1 RETURNING id, backend, stream"
-        ).bindparams(bindparam("ids", expanding=True)),
-        {"ids": list(ids)},
-    ).all()
-    gone = [row.id for row in rows]
-    if not gone:
+    rows = remove(connection, ids)
+    if not rows:
         return
-    for table, column in ((body, body.c.id), *_details()):
-        connection.execute(delete(table).where(column.in_(gone)))
     connection.execute(
         insert(audit),
         [
@@ -300,7 +296,17 @@ def forget(connection: Connection, ids: Sequence[str], *, at: int, who: str, det
             for row in rows
         ],
     )
-    promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
+
+
+def remove(connection: Connection, ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """Take entries that are not in flight out, with all that hangs on them; the rows that went."""
+    rows = connection.execute(_REMOVE, {"ids": list(ids)}).all()
+    gone = [row.id for row in rows]
+    if gone:
+        for table, column in ((body, body.c.id), *_details()):
+            connection.execute(delete(table).where(column.in_(gone)))
+        promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
+    return rows
 
 
 def _details() -> list[tuple[Any, Any]]:

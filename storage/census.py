@@ -35,6 +35,7 @@ class Census:
         default_factory=lambda: dict.fromkeys([*AGE_BOUNDS_MS, "older"], 0)
     )
     delivered: int = 0
+    lost: int = 0
     last_success_at: int | None = None
     last_error: dict[str, Any] | None = None
 
@@ -80,6 +81,7 @@ def census(connection: Connection, *, now: int) -> dict[str, Census]:
     for told in connection.execute(select(tally)):
         one = found.setdefault(told.backend, Census())
         one.delivered = told.delivered
+        one.lost = told.lost
         one.last_success_at = told.last_success_at
         one.last_error = json.loads(told.last_error) if told.last_error else None
     return found

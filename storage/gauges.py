@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from storage.amend import Found
 from storage.census import Census
 from storage.entry import Accepted, Bury, Confirm, Entry
+from storage.loss import Lost
 from storage.settle import Settlement
 from storage.states import State
 
@@ -60,6 +61,12 @@ class Gauges:
             if one.state is not State.LEASED:
                 self.size[one.backend] -= one.size
                 self.waiting[one.backend] -= one.state is not State.DEAD
+
+    def lost(self, backend: str, gone: Iterable[Lost]) -> None:
+        """Entries were given up for newer ones."""
+        for one in gone:
+            self.size[backend] -= one.size
+            self.waiting[backend] -= one.state is not State.DEAD
 
     def expired(self, backends: Iterable[str]) -> None:
         """One entry of each of these became a dead letter."""

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from storage.dialect import in_chunks, storable
+from storage.loss import loss_of, loss_page
 from storage.pages import entry_page, receipt_page
 from storage.schema import attachment, attempt, audit, body, entry, receipt
 from storage.states import State
@@ -77,7 +78,10 @@ def _error(told: str | None) -> dict[str, Any] | None:
 
 
 def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
-    """Everything about one entry: waiting, delivered or discarded. None: never heard of it."""
+    """Everything about one entry: waiting, delivered, given up or discarded.
+
+    None: never heard of it.
+    """
     row = connection.execute(select(entry).where(entry.c.id == id_)).one_or_none()
     if row is not None:
         payload = connection.execute(select(body.c.payload).where(body.c.id == id_)).scalar_one()
@@ -100,6 +104,14 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
             "labels": json.loads(held.labels),
             "receipt": describe_receipt(held),
             "history": _history(connection, id_),
+        }
+    given_up = loss_of(connection, id_)
+    if given_up is not None:
+        return {
+            "id": id_,
+            "state": "lost",
+            "backend": given_up["backend"],
+            "lost": {"at": iso(given_up["at"]), "reason": given_up["reason"]},
         }
     gone = connection.execute(
         select(audit)
@@ -171,6 +183,29 @@ def list_receipts(
         connection, backend=backend, key=key, labels=labels or {}, limit=limit + 1, after=after
     )
     page = [describe_receipt(row) for row in rows[:limit]]
+    return page, rows[limit - 1].number if len(rows) > limit else None
+
+
+def list_losses(
+    connection: Connection, *, backend: str | None = None, limit: int = 100, after: int = 0
+) -> tuple[list[dict[str, Any]], int | None]:
+    """A page of the loss ledger, oldest first, and the `after` of the next page (None: the end)."""
+    limit = max(1, min(limit, PAGE))
+    rows = loss_page(connection, backend=backend, limit=limit + 1, after=after)
+    page = [
+        {
+            "id": row.entry_id,
+            "backend": row.backend,
+            "kind": row.kind,
+            "key": row.key,
+            "labels": json.loads(row.labels),
+            "created_at": iso(row.created_at),
+            "size": row.size,
+            "lost_at": iso(row.at),
+            "reason": row.reason,
+        }
+        for row in rows[:limit]
+    ]
     return page, rows[limit - 1].number if len(rows) > limit else None
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from ulid import ULID
 
 from storage import accept as accepting
-from storage import amend, claim, lists, rests, scopes, settle
+from storage import amend, claim, lists, loss, rests, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import Census, census, next_due, rates
 from storage.engine import checkpoint, reading_engine, writing_engine
@@ -171,6 +171,23 @@ class Outbox:
         await self._drop_files(i for i, one in found.items() if one.state is not State.LEASED)
         return _states(ids, found)
 
+    async def drop_oldest(self, backend: str, need: int, *, now: int) -> int:
+        """Give up the oldest entries of `backend`, on the ledger, for `need` bytes; how many went.
+
+        None, when all that may go would not be enough.
+        """
+        count = 0
+        while need > 0:
+            verb = partial(loss.drop_oldest, backend=backend, need=need, now=now)
+            gone = await self._call(verb)
+            if not gone:
+                break
+            self._gauges.lost(backend, gone)
+            await self._drop_files(one.id for one in gone)
+            need -= sum(one.size for one in gone)
+            count += len(gone)
+        return count
+
     async def expire(self, *, now: int) -> list[str]:
         """Entries past their own `expires_at` become dead letters; their ids."""
         gone: list[str] = []
@@ -245,6 +262,10 @@ class Outbox:
     async def list_receipts(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
         """A page of receipts; filters as in `storage.lists.list_receipts`."""
         return await self._read(partial(lists.list_receipts, **filters))
+
+    async def list_losses(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
+        """A page of the loss ledger; filters as in `storage.lists.list_losses`."""
+        return await self._read(partial(lists.list_losses, **filters))
 
     async def show(self, id_: str) -> dict[str, Any] | None:
         """Everything about one entry."""

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, delete, select
 
+from storage.loss import forget_losses
 from storage.schema import attempt, audit, label, receipt
 from storage.scopes import forget_worked
 
@@ -23,4 +24,5 @@ def expire_receipts(connection: Connection, *, before: int) -> int:
             connection.execute(delete(table).where(table.c.entry_id.in_(ids)))
     connection.execute(delete(audit).where(audit.c.at < before))
     forget_worked(connection, before=before)
+    forget_losses(connection, before=before)
     return len(old)

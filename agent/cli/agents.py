@@ -55,17 +55,22 @@ class Agent:
         return found
 
     def pages(
-        self, filters: Sequence[tuple[str, str]], limit: int, after: int | None = 0
+        self,
+        filters: Sequence[tuple[str, str]],
+        limit: int,
+        after: int | None = 0,
+        *,
+        of: str = "entries",
     ) -> Iterator[Mapping[str, Any]]:
-        """Pages of entries until `limit` of them (0: all): {"entries", "next"}."""
+        """Pages of entries, or of losses, until `limit` of them (0: all): {of, "next"}."""
         left = limit or None
         while after is not None:
             size = PAGE if left is None else min(PAGE, left)
             query = [*filters, ("limit", str(size)), ("after", str(after))]
-            page = self.read(f"/v1/entries?{urlencode(query)}")
+            page = self.read(f"/v1/{of}?{urlencode(query)}")
             yield page
             after = page["next"]
             if left is not None:
-                left -= len(page["entries"])
+                left -= len(page[of])
                 if left <= 0:
                     return

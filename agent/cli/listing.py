@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.agents import Agent
-from agent.cli.endings import OK
+from agent.cli.endings import OK, usage
 from agent.cli.inputs import labels_of, one_of, whole_number
 from agent.cli.printing import Grid, Painted, note, print_json, print_sections
 from agent.cli.words import examples, since, state_of
@@ -17,7 +17,9 @@ LIMIT = "100"
 
 
 ALL = "all"
-STATES = ("pending", "leased", "held", "dead", ALL)
+LOST = "lost"
+STATES = ("pending", "leased", "held", "dead", LOST, ALL)
+LOST_COLUMNS = ("id", "backend", "kind", "key", "created", "given up", "why")
 
 EXAMPLES = examples(
     "holdfast list --backend elog",
@@ -36,7 +38,8 @@ def list_entries(
         str,
         typer.Option(
             metavar="|".join(STATES),
-            help="pending: waiting; leased: being sent; held: for an operator; dead: failed, kept.",
+            help="pending: waiting; leased: being sent; held: for an operator; dead: failed, kept;"
+            " lost: given up by a full backend.",
         ),
     ] = ALL,
     label: Annotated[
@@ -56,9 +59,13 @@ def list_entries(
     filters = [("label", f"{name}={value}") for name, value in labels_of(label or []).items()]
     if backend is not None:
         filters.append(("backend", backend))
-    if one_of(state, STATES, "--state") != ALL:
-        filters.append(("state", state))
     most = whole_number(limit, "--limit")
+    if one_of(state, STATES, "--state") == LOST:
+        if label:
+            raise usage("--label does not go with --state lost")
+        return lambda: _print_lost(Agent(context.obj), filters, most, ids=ids, as_json=as_json)
+    if state != ALL:
+        filters.append(("state", state))
     act = _print_ids if ids else _print_json if as_json else _print_table
     return lambda: act(Agent(context.obj), filters, most)
 
@@ -94,6 +101,30 @@ def _print_table(agent: Agent, filters: list[tuple[str, str]], limit: int) -> in
     if more:
         note(f"there are more than these {len(rows)}; --limit 0 lists all")
     return OK
+
+
+def _print_lost(
+    agent: Agent, filters: list[tuple[str, str]], limit: int, *, ids: bool, as_json: bool
+) -> int:
+    """The loss ledger: its lines are no entries any more, but have names and reasons."""
+    now = datetime.now(UTC)
+    pages = list(agent.pages(filters, limit, of="losses"))
+    lines = [line for page in pages for line in page["losses"]]
+    if ids:
+        for line in lines:
+            print(line["id"])  # noqa: T201
+    elif as_json:
+        print_json({"losses": lines, "next": pages[-1]["next"]})
+    elif lines:
+        print_sections([Grid(LOST_COLUMNS, [_lost_row(line, now) for line in lines])])
+    else:
+        note("nothing was given up")
+    return OK
+
+
+def _lost_row(line: dict[str, Any], now: datetime) -> list[str | Painted]:
+    ages = [since(line["created_at"], now), since(line["lost_at"], now)]
+    return [line["id"], line["backend"], line["kind"], line["key"], *ages, line["reason"]]
 
 
 def _row(entry: dict[str, Any], now: datetime) -> list[str | Painted]:

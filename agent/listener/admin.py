@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from agent.clock import Clock
 from agent.listener.entries import producer
+from agent.listener.looks import gone
 from agent.refusal import Refusal
 from storage.outbox import Outbox
 from storage.states import MOVES, State
@@ -73,10 +74,8 @@ def held(id_: str, found: dict[str, Any] | None) -> dict[str, Any]:
     """`found` if an outbox still holds it. Raises Refusal: 404, 409 delivered, 410 discarded."""
     if found is None:
         raise Refusal(HTTPStatus.NOT_FOUND, f"there is no entry {id_!r}")
-    if found["state"] == "discarded":
-        gone = found["discarded"]
-        detail = f"entry {id_} was discarded at {gone['at']} by {gone['who']}"
-        raise Refusal(HTTPStatus.GONE, detail)
+    if told := gone(id_, found):
+        raise Refusal(HTTPStatus.GONE, told)
     if found["state"] == "delivered":
         at = found["receipt"]["delivered_at"]
         raise Refusal(HTTPStatus.CONFLICT, f"entry {id_} is delivered, since {at}")

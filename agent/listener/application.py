@@ -40,6 +40,7 @@ def application(door: EntriesDoor, looks: Looks, admin: Admin, *, admin_path: st
             by_method("/v1/entries/{id}/discard", {"POST": operators_only(admin.discard)}),
             by_method("/v1/backends/{name}/retry", {"POST": operators_only(admin.retry_backend)}),
             by_method("/v1/receipts", {"GET": looks.receipts}),
+            by_method("/v1/losses", {"GET": looks.losses}),
             by_method("/v1/status", {"GET": looks.status}),
             by_method("/metrics", {"GET": looks.metrics}),
             by_method("/healthz", {"GET": looks.health}),

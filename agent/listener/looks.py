@@ -18,6 +18,7 @@ from storage.states import State
 StatusMaker = Callable[[], Awaitable[dict[str, Any]]]
 DEFAULT_LIMIT = 100
 ENTRY_FILTERS = ("backend", "state", "label", "limit", "after")
+LOSS_FILTERS = ("backend", "limit", "after")
 RECEIPT_FILTERS = ("backend", "key", "label", "limit", "after")
 
 
@@ -54,10 +55,8 @@ class Looks:
                 f"there is no entry {id_!r}; it may have been delivered and its receipt expired"
             )
             raise Refusal(HTTPStatus.NOT_FOUND, detail)
-        if found["state"] == "discarded":
-            gone = found["discarded"]
-            detail = f"entry {id_} was discarded at {gone['at']} by {gone['who']}"
-            raise Refusal(HTTPStatus.GONE, detail)
+        if told := gone(id_, found):
+            raise Refusal(HTTPStatus.GONE, told)
         return JSONResponse(found)
 
     async def receipts(self, request: Request) -> Response:
@@ -73,6 +72,17 @@ class Looks:
         )
         return JSONResponse({"receipts": page, "next": after})
 
+    async def losses(self, request: Request) -> Response:
+        """GET /v1/losses?backend=&limit=&after="""
+        query = request.query_params
+        check_names(query, LOSS_FILTERS)
+        page, after = await self._outbox.list_losses(
+            backend=query.get("backend"),
+            limit=_number(query, "limit", DEFAULT_LIMIT, least=1),
+            after=_number(query, "after", 0),
+        )
+        return JSONResponse({"losses": page, "next": after})
+
     async def status(self, _: Request) -> Response:
         """GET /v1/status"""
         return JSONResponse(await self._status())
@@ -87,6 +97,19 @@ class Looks:
         if stopped is not None:
             return JSONResponse({"ok": False, "stopped": stopped}, 503)
         return JSONResponse({"ok": True})
+
+
+def gone(id_: str, found: dict[str, Any]) -> str | None:
+    """What became of an entry that was neither kept nor delivered; None of all others."""
+    match found["state"]:
+        case "discarded":
+            said = found["discarded"]
+            return f"entry {id_} was discarded at {said['at']} by {said['who']}"
+        case "lost":
+            said = found["lost"]
+            return f"entry {id_} was given up at {said['at']}: {said['reason']}"
+        case _:
+            return None
 
 
 def check_names(query: QueryParams, known: tuple[str, ...]) -> None:
@@ -153,6 +176,9 @@ def exposition(status: dict[str, Any]) -> bytes:
     delivered = Gauge(
         "holdfast_delivered_entries", "Entries confirmed so far", ["backend"], registry=registry
     )
+    lost = Gauge(
+        "holdfast_lost_entries", "Entries given up for newer ones", ["backend"], registry=registry
+    )
     flowing = Gauge("holdfast_flowing", "1 while the backend flows", ["backend"], registry=registry)
     spool = Gauge("holdfast_spool_files", "Files in the spool", ["state"], registry=registry)
     for name, one in status["backends"].items():
@@ -160,6 +186,7 @@ def exposition(status: dict[str, Any]) -> bytes:
             entries.labels(name, state).set(one[state])
         oldest.labels(name).set(one["oldest_age_seconds"] or 0)
         delivered.labels(name).set(one["delivered_total"])
+        lost.labels(name).set(one["lost_total"])
         flowing.labels(name).set(one["state"] == "flowing")
     for state, count in status["spool"].items():
         spool.labels(state).set(count)

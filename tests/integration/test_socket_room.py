@@ -76,7 +76,8 @@ def test_what_is_discarded_makes_room(door: Door) -> None:
 
 @pytest.mark.parametrize(
     "bounds",
-    [Bounds(max_outbox_bytes=4 * KIB), Bounds(max_backend_bytes={"events": 4 * KIB})],
+    # Of the whole, a sixth is set aside for each of the two other backends.
+    [Bounds(max_outbox_bytes=6 * KIB), Bounds(max_backend_bytes={"events": 4 * KIB})],
     ids=["the whole", "a backend"],
 )
 def test_the_lines_of_one_request_count_one_after_the_other(bounds: Bounds) -> None:
@@ -174,3 +175,64 @@ class little_room:  # noqa: N801 - reads as what it is
 
     def __exit__(self, *_: object) -> None:
         self._libc.umount(bytes(self._place))
+
+
+def test_a_flood_for_one_backend_leaves_the_others_what_is_set_aside_for_them() -> None:
+    with Door(bounds=Bounds(max_outbox_bytes=60 * KIB)) as door:
+        answers = [door.hand_in(an_event(KIB)).status for _ in range(60)]
+        assert answers == [202] * 40 + [507] * 20
+
+        text = post(payload={"experiment": "a", "text": "x" * (9 * KIB)})
+        assert door.hand_in(text).status == 202
+        answer = door.hand_in(an_event(KIB))
+        check_no_room(answer)
+        assert "10240 are set aside for each backend" in answer.json["detail"]
+
+
+def test_a_backend_may_give_up_its_oldest_entries_for_new_ones() -> None:
+    bounds = Bounds(max_backend_bytes={"events": 4 * KIB}, drop_oldest=frozenset({"events"}))
+    with Door(bounds=bounds) as door:
+        ids = [door.hand_in(an_event(KIB, key=f"e{n}", labels={"n": str(n)})) for n in range(7)]
+        assert [one.status for one in ids] == [202] * 7
+
+        kept = door.ask("GET", "/v1/entries").json["entries"]
+        assert [one["key"] for one in kept] == ["e3", "e4", "e5", "e6"]
+        losses = door.ask("GET", "/v1/losses?backend=events").json
+        assert losses["next"] is None
+        assert [(one["key"], one["labels"], one["size"]) for one in losses["losses"]] == [
+            (f"e{n}", {"n": str(n)}, KIB) for n in range(3)
+        ]
+        gone = door.ask("GET", f"/v1/entries/{ids[0].json['id']}")
+        gone.check_problem(410)
+        assert "given up" in gone.json["detail"]
+        assert door.ask("GET", "/v1/status").json["backends"]["events"]["lost_total"] == 3
+        assert door.hand_in(an_event(KIB, key="e0")).json["state"] == "accepted"
+
+
+def test_giving_up_spares_what_is_on_the_wire_and_other_backends() -> None:
+    bounds = Bounds(max_backend_bytes={"events": 2 * KIB}, drop_oldest=frozenset({"events"}))
+    with Door(bounds=bounds) as door:
+        door.hand_in(post())
+        for number in range(2):
+            door.hand_in(an_event(KIB, key=f"e{number}"))
+        door.claimed("events")
+
+        assert door.hand_in(an_event(KIB, key="e2")).status == 202
+        check_no_room(door.hand_in(an_event(3 * KIB, key="too large")))
+        check_no_room(door.hand_in(an_event(KIB + 1, key="beside what is on the wire")))
+
+        kept = door.ask("GET", "/v1/entries").json["entries"]
+        assert [one["key"] for one in kept if one["backend"] == "events"] == ["e0", "e2"]
+        assert len(kept) == 3
+
+
+def test_dead_letters_are_given_up_in_their_turn() -> None:
+    bounds = Bounds(max_backend_bytes={"events": 2 * KIB}, drop_oldest=frozenset({"events"}))
+    with Door(bounds=bounds) as door:
+        door.hand_in(an_event(KIB, key="dead"))
+        door.bury("events")
+        for number in range(2):
+            assert door.hand_in(an_event(KIB, key=f"e{number}")).status == 202
+
+        (line,) = door.ask("GET", "/v1/losses").json["losses"]
+        assert line["key"] == "dead"

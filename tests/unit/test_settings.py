@@ -90,7 +90,7 @@ def test_an_unknown_key_in_the_environment_is_an_error(tmp_path: Path, variable:
         (a_backend(url="ftp://x"), "backends.events.url: "),
         (a_backend(url=f"http://u:{SECRET}@x"), "backends.events.url: "),
         (a_backend(uurl=1), "backends.events.uurl: is not a key that Holdfast knows"),
-        (a_backend(on_full="drop_oldest"), "backends.events.on_full: "),
+        (a_backend(on_full="drop_newest"), "backends.events.on_full: "),
         (a_backend(window="* *"), "backends.events.window: "),
         (a_backend(retry={"max": 1}), "backends.events.retry.max: is not a key"),
         (a_backend(auth={"method": "kerberos"}), "backends.events.auth.method: "),
