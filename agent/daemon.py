@@ -176,7 +176,7 @@ class Daemon:
         await spool.prepare()
         watch.start(spool)
         spooling = asyncio.create_task(spool.drain(), name="spool")
-        schedule = Schedule(duties.table(), clock=self._clock, on_step=duties.clamp)
+        schedule = Schedule(duties.table(), clock=self._clock, on_step=duties.follow_clock)
         schedule.begin()
         listener.begin()
         self._notifier.send("READY=1")

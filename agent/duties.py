@@ -1,6 +1,7 @@
 """What recurs: nudging the lanes, expiring, checkpointing, feeding the watchdog."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -43,6 +44,7 @@ class Duties:
         self._observer = observer
         self._notifier = notifier
         self._clock = clock
+        self._stepped_at = -math.inf
 
     def table(self) -> list[Recurring]:
         """Everything that recurs, in seconds."""
@@ -89,7 +91,12 @@ class Duties:
             log.warning("clock.corrected", entries=done.corrected, seconds=done.shift_ms / 1000)
 
     async def expire_receipts(self) -> None:
-        """Forget what was delivered before the dedup window."""
+        """Forget what was delivered before the dedup window.
+
+        Not soon after the clock was set: a year ahead by mistake, it would forget everything.
+        """
+        if self._clock.monotonic() - self._stepped_at < RECEIPTS_SECONDS:
+            return
         before = self._clock.now() - round(self._settings.receipts.keep_days * DAY_MS)
         while await self._outbox.expire_receipts(before=before):
             pass
@@ -98,9 +105,25 @@ class Duties:
         """Nothing may be due further away than the longest delay: a clock was wrong, or is."""
         now = self._clock.now()
         for name, lane in self._lanes.items():
-            horizon = now + round(lane.route.policy.longest() * 1000)
+            horizon = now + lane.route.longest_delay_ms
             await self._outbox.clamp_due(name, now=now, horizon=horizon)
             lane.wake()
+
+    async def follow_clock(self, step_seconds: float) -> None:
+        """The wall clock was set: what is stored in its terms keeps its distance from now.
+
+        So nothing freezes when it was set back, and nothing is due all at once when it was set
+        forward; what expired by a clock that was ahead waits again.
+        """
+        self._stepped_at = self._clock.monotonic()
+        now, by = self._clock.now(), round(step_seconds * 1000)
+        for name, lane in self._lanes.items():
+            await self._outbox.shift_due(name, by=by)
+            for rest in lane.rests.all_stored():
+                await self._outbox.write_rest(rest)
+        for id_ in await self._outbox.unexpire(now=now):
+            log.info("entry.unexpired", entry=id_)
+        await self.clamp()
 
     def _tick(self, lane: Lane) -> Body:
         async def tick() -> None:

@@ -56,8 +56,8 @@ class Rests:
     def load(self, stored: Rest) -> None:
         """Take up a rest of an earlier life."""
         left = (stored.until - self._now()) / 1000
-        left = min(max(left, 0.0), self._policy.longest())
         state: RestState = stored.state  # type: ignore[assignment]  # written by stored()
+        left = min(max(left, 0.0), self._policy.longest(state, secret=bool(stored.mark)))
         self._rests[stored.scope] = Resting(
             state,
             stored.reason,
@@ -104,6 +104,10 @@ class Rests:
             rest.failures,
             rest.mark,
         )
+
+    def all_stored(self) -> list[Rest]:
+        """Every rest as the database keeps it, by what the clock shows now."""
+        return [self.stored(scope) for scope in self._rests]
 
     def end(self, scope: str) -> bool:
         """A confirm ended the rest. False: there was none."""

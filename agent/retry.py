@@ -41,9 +41,11 @@ class Policy:
     on_dead: Literal["continue", "stop"] = "continue"
     has_secret: bool = True
 
-    def longest(self) -> float:
-        """No stored time can rightly be further away than this."""
-        return max(self.max_delay_seconds, self.max_retry_after_seconds, self.auth_retry_seconds)
+    def longest(self, state: "RestState", *, secret: bool = False) -> float:
+        """No stored rest of this state can rightly be longer. `secret`: one was refused."""
+        if state == "throttled":
+            return max(self.max_delay_seconds, self.max_retry_after_seconds)
+        return self.auth_retry_seconds if secret else self.max_delay_seconds
 
     def backoff(self, failures: int, dice: Callable[[], float]) -> float:
         """Full jitter below a cap that doubles: many agents must not come back together."""

@@ -25,6 +25,12 @@ class Route:
     open_at: Callable[[int], bool] = lambda _: True
     credentials: Callable[[], str] = lambda: ""
 
+    @property
+    def longest_delay_ms(self) -> int:
+        """No entry can rightly be due later than this from now on."""
+        longest = max(self.policy.max_delay_seconds, self.kind.settles_after_seconds)
+        return round(longest * 1000)
+
 
 @dataclass(slots=True)
 class Progress:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -38,9 +39,13 @@ class Schedule:
     """Runs each row of the table every so many seconds, one run at a time."""
 
     def __init__(
-        self, rows: Iterable[Recurring], *, clock: Clock, on_step: Callable[[], Awaitable[None]]
+        self,
+        rows: Iterable[Recurring],
+        *,
+        clock: Clock,
+        on_step: Callable[[float], Awaitable[None]],
     ) -> None:
-        """`on_step` is awaited after the wall clock was set by more than a few seconds."""
+        """`on_step` is awaited after the wall clock was set, with by how many seconds."""
         # It logs every run; what matters is logged by the bodies.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._clock = clock
@@ -79,12 +84,13 @@ class Schedule:
             wall, monotonic = now_wall, now_monotonic
             if abs(step) > STEP_SECONDS:
                 log.warning("clock.stepped", seconds=round(step, 1))
-                await _guarded(Recurring("clock-step", TICK_SECONDS, self._rearm))()
+                rearm = partial(self._rearm, step)
+                await _guarded(Recurring("clock-step", TICK_SECONDS, rearm))()
 
-    async def _rearm(self) -> None:
+    async def _rearm(self, step: float) -> None:
+        await self._on_step(step)
         for job in self._scheduler.get_jobs():
             self._scheduler.modify_job(job.id, next_run_time=datetime.now(UTC))
-        await self._on_step()
 
 
 def _guarded(row: Recurring) -> Body:

@@ -27,6 +27,11 @@ _EXPIRE = text(
 )
 
 
+_EXPIRED = text(
+    "SELECT id, backend FROM entry WHERE state = 3 AND expires_at > :now AND last_error LIKE :mark"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An entry as a verb came upon it. `size`: the bytes that it occupies."""
@@ -98,6 +103,25 @@ def clamp_due(connection: Connection, *, backend: str, now: int, horizon: int) -
         ),
         {"backend": backend, "now": now, "horizon": horizon},
     ).rowcount
+
+
+def shift_due(connection: Connection, *, backend: str, by: int) -> None:
+    """The wall clock was set by so many ms: waiting heads keep their distance from now."""
+    connection.execute(
+        text(
+            "UPDATE entry SET due_at = CASE WHEN due_at + :by > 1 THEN due_at + :by ELSE 1 END"
+            " WHERE backend = :backend AND state = 0 AND head = 1 AND due_at > 0"
+        ),
+        {"backend": backend, "by": by},
+    )
+
+
+def unexpire(connection: Connection, *, now: int) -> list[tuple[str, str]]:
+    """What expired by a clock that was ahead waits again. Returns (id, backend) of each."""
+    rows = connection.execute(_EXPIRED, {"now": now, "mark": f'%"{EXPIRED.outcome}"%'}).all()
+    for some in in_chunks([row.id for row in rows]):
+        revive(connection, some)
+    return [(row.id, row.backend) for row in rows]
 
 
 def _write_audit(

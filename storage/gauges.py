@@ -72,3 +72,8 @@ class Gauges:
         """One entry of each of these became a dead letter."""
         for backend in backends:
             self.waiting[backend] -= 1
+
+    def unexpired(self, backends: Iterable[str]) -> None:
+        """One dead letter of each of these waits again."""
+        for backend in backends:
+            self.waiting[backend] += 1

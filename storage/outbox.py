@@ -217,6 +217,16 @@ class Outbox:
         """What is due after `horizon` was written by a wrong clock: make it due at `now`."""
         await self._call(partial(amend.clamp_due, backend=backend, now=now, horizon=horizon))
 
+    async def shift_due(self, backend: str, *, by: int) -> None:
+        """The wall clock was set by so many ms: what is due later keeps its distance from now."""
+        await self._call(partial(amend.shift_due, backend=backend, by=by))
+
+    async def unexpire(self, *, now: int) -> list[str]:
+        """What expired by a clock that was ahead waits again; their ids."""
+        back = await self._call(partial(amend.unexpire, now=now))
+        self._gauges.unexpired(backend for _, backend in back)
+        return [id_ for id_, _ in back]
+
     async def rates(self, *, now: int) -> dict[str, float]:
         """Entries confirmed in the last minute, per backend."""
         return await self._read(partial(rates, now=now))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from adapters.base import Throttled
 from agent.duties import DAY_MS, Duties
 from agent.notify import Notifier
 from config.settings import Settings
 from storage.entry import GiveBack, Wanted
-from tests.builders import an_entry
+from tests.builders import NOW, an_entry
 from tests.lane_world import Disk, LaneWorld, lane_world
 
 
@@ -97,7 +98,7 @@ async def test_receipts_are_kept_for_the_dedup_window_and_no_longer(world: LaneW
 async def test_what_a_wrong_clock_made_due_in_years_is_due_now(world: LaneWorld) -> None:
     await world.accept("wrong", "right")
     claims = await world.outbox.claim("events", Wanted(requests=2), now=world.clock.now())
-    horizon = world.clock.now() + round(world.policy.longest() * 1000)
+    horizon = world.clock.now() + world.lane.route.longest_delay_ms
     ends = [
         GiveBack(one, due, in_doubt=False)
         for one, due in zip(claims, (horizon + 1, horizon), strict=True)
@@ -162,7 +163,84 @@ def test_everything_that_recurs_has_a_row(world: LaneWorld, systemd: Systemd) ->
         "drain:events",
         "entries:expire",
         "entries:clamp",
+        "times:correct",
         "receipts:expire",
         "database:checkpoint",
         "watchdog",
     }
+
+
+async def wait_by_itself(world: LaneWorld, key: str, seconds: float) -> None:
+    """An entry that is due so many seconds from now."""
+    await world.accept(key)
+    (claim,) = await world.outbox.claim("events", Wanted(), now=world.clock.now())
+    due = world.clock.now() + round(seconds * 1000)
+    await world.outbox.settle("events", [GiveBack(claim, due, in_doubt=False)], now=NOW)
+
+
+@pytest.mark.parametrize("step", [-365 * 86_400.0, -1800.0, 1800.0, 365 * 86_400.0])
+async def test_after_a_step_of_the_clock_nothing_freezes_and_nothing_stampedes(
+    world: LaneWorld, step: float
+) -> None:
+    await wait_by_itself(world, "a", 100)
+    made = duties(world)
+
+    world.clock.wall += round(step * 1000)
+    await made.follow_clock(step)
+    await world.live(99)
+    assert world.adapter.sent == []
+    await world.live(7)
+
+    assert await world.state("a") == "delivered"
+
+
+@pytest.mark.parametrize("step", [-1800.0, 1800.0])
+async def test_a_stored_rest_keeps_its_distance_through_a_step_and_a_restart(
+    world: LaneWorld, step: float
+) -> None:
+    await world.accept("a")
+    world.adapter.script = [Throttled("429", retry_after=1000)]
+    await world.step()
+
+    world.clock.wall += round(step * 1000)
+    await duties(world).follow_clock(step)
+    await world.restart()
+    await world.live(990)
+    assert len(world.adapter.sent) == 1
+    await world.live(20)
+
+    assert await world.state("a") == "delivered"
+
+
+async def test_what_expired_by_a_clock_that_was_ahead_waits_again(world: LaneWorld) -> None:
+    await world.accept(
+        an_entry("a", expires_at=world.clock.now() + 3_600_000),
+        an_entry("b", expires_at=world.clock.now() + 1),
+    )
+    made = duties(world)
+    world.clock.wall += DAY_MS
+    await made.expire_entries()
+    assert await world.state("a") == "dead"
+
+    world.clock.wall -= DAY_MS - 1
+    await made.follow_clock(-86_400)
+
+    assert await world.state("a") == "pending"
+    assert await world.state("b") == "dead"
+    assert world.outbox.waiting["events"] == 1
+
+
+async def test_a_clock_that_was_just_set_forgets_no_receipt(world: LaneWorld) -> None:
+    await world.accept("a")
+    await world.step()
+    made = duties(world)
+    world.clock.wall += 365 * DAY_MS
+    await made.follow_clock(365 * 86_400)
+    world.clock.advance(3599)
+
+    await made.expire_receipts()
+    assert (await world.shown("a"))["state"] == "delivered"
+    world.clock.advance(1)
+    await made.expire_receipts()
+
+    assert (await world.outbox.list_receipts())[0] == []

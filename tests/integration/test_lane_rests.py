@@ -168,7 +168,7 @@ async def test_a_stored_rest_far_in_the_future_is_clamped(world: LaneWorld) -> N
     world.clock.wall -= round(365 * DAY * 1000)
 
     await world.restart()
-    await world.live(world.policy.longest() + 10)
+    await world.live(world.policy.max_delay_seconds + 10)
 
     assert await world.state("a") == "delivered"
 

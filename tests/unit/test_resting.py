@@ -79,13 +79,22 @@ def test_a_neighbour_that_was_told_a_time_lengthens_the_rest(clock: FakeClock) -
 
 
 @pytest.mark.parametrize(
-    ("until", "left"), [(-10_000, 0.0), (5_000, 5.0), (10_000_000_000, 3600.0)]
+    ("state", "secret", "until", "left"),
+    [
+        ("offline", "", -10_000, 0.0),
+        ("offline", "", 5_000, 5.0),
+        ("offline", "", 10_000_000_000, 300.0),
+        ("throttled", "", 10_000_000_000, 3600.0),
+        ("refused", "abc", 10_000_000_000, 3600.0),
+    ],
 )
-def test_a_stored_rest_is_taken_up_and_clamped(clock: FakeClock, until: int, left: float) -> None:
+def test_a_stored_rest_is_taken_up_and_clamped(
+    clock: FakeClock, state: str, secret: str, until: int, left: float
+) -> None:
     made = rests(clock)
     now = clock.now()
 
-    made.load(Rest("events", "", "offline", "no route", now - 1, now + until, 3))
+    made.load(Rest("events", "", state, "no route", now - 1, now + until, 3, secret))
 
     rest = made.get()
     assert rest is not None

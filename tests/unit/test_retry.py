@@ -167,7 +167,9 @@ def test_a_backend_is_obeyed_up_to_the_longest_that_we_allow(asked: float, roll:
         assert seconds <= POLICY.max_retry_after_seconds
 
 
-def test_nothing_is_due_later_than_the_longest_delay() -> None:
-    assert POLICY.longest() == 3600
-    assert Policy(max_delay_seconds=9000).longest() == 9000
-    assert Policy(auth_retry_seconds=9000).longest() == 9000
+def test_no_rest_is_longer_than_its_state_allows() -> None:
+    policy = Policy(max_delay_seconds=300, max_retry_after_seconds=1800, auth_retry_seconds=7200)
+
+    assert policy.longest("offline") == policy.longest("parked") == policy.longest("refused") == 300
+    assert policy.longest("throttled") == 1800
+    assert policy.longest("refused", secret=True) == 7200

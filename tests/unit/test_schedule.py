@@ -76,7 +76,7 @@ async def test_a_duty_that_fails_is_told_and_comes_round_again() -> None:
             again.set()
         raise RuntimeError("no")
 
-    async def never() -> None:
+    async def never(_: float) -> None:
         raise AssertionError
 
     with capture_logs() as logs:
@@ -111,7 +111,10 @@ async def test_after_a_step_of_the_clock_everything_is_armed_again(
     monkeypatch.setattr(schedule, "TICK_SECONDS", 0.001)
     stepped, ran = asyncio.Event(), asyncio.Event()
 
-    async def on_step() -> None:
+    steps: list[float] = []
+
+    async def on_step(seconds: float) -> None:
+        steps.append(round(seconds, 1))
         stepped.set()
 
     async def body() -> None:
@@ -129,6 +132,7 @@ async def test_after_a_step_of_the_clock_everything_is_armed_again(
 
     (line,) = [line for line in logs if line["event"] == "clock.stepped"]
     assert line["seconds"] == step_seconds
+    assert steps == [step_seconds]
 
 
 async def test_a_step_that_cannot_be_answered_does_not_end_the_watch_over_the_clock(
@@ -139,7 +143,7 @@ async def test_a_step_that_cannot_be_answered_does_not_end_the_watch_over_the_cl
     steps = 0
     twice = asyncio.Event()
 
-    async def on_step() -> None:
+    async def on_step(_: float) -> None:
         nonlocal steps
         steps += 1
         if steps == 2:
@@ -170,7 +174,7 @@ async def test_small_drift_is_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
                 seen.set()
             return self.wall
 
-    async def never() -> None:
+    async def never(_: float) -> None:
         raise AssertionError
 
     with capture_logs() as logs:
