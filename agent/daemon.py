@@ -2,14 +2,17 @@
 
 Start: lock, schema, reclaim, lanes, spool, sockets, READY. Stop: sockets and spool first, so
 that nothing new comes in; then what is on the wire is settled within the grace period; then
-the database is closed. Raises at start what `agent.cli.run` turns into exit codes.
+the database is closed. A reload (SIGHUP) is both, in one process, with new settings; producers
+that connect meanwhile wait in the kernel's queue. Raises at start what `agent.cli.run` turns
+into exit codes.
 """
 
 import asyncio
 import os
 import random
 import signal
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -34,6 +37,7 @@ from agent.schedule import Schedule
 from agent.spool import Spool
 from agent.watch import Watch
 from config.settings import Settings
+from config.sources import SettingsError
 from storage.outbox import Outbox
 
 log = structlog.get_logger()
@@ -45,36 +49,82 @@ SPOOL_MODE = 0o2770  # what producers leave belongs to the agent's group
 
 
 class Daemon:
-    """One agent. `run` returns when a signal, or `stop`, ends it."""
+    """One agent. `run` returns when a signal, or `stop`, ends it.
+
+    `reread` gives the settings anew for a reload; raises SettingsError when they are wrong.
+    """
 
     def __init__(
-        self, settings: Settings, config_file: Path, environment: Mapping[str, str]
+        self,
+        settings: Settings,
+        config_file: Path,
+        environment: Mapping[str, str],
+        *,
+        reread: Callable[[], Settings],
     ) -> None:
         self._settings = settings
         self._config_file = config_file
         self._environment = environment
+        self._reread = reread
         self._clock = Clock()
         self._notifier = Notifier(environment)
-        self._stop = asyncio.Event()
+        self._end = asyncio.Event()
+        self._fresh: Settings | None = None
+        self._sockets: dict[str, socket.socket] = {}
 
     def stop(self) -> None:
         """Begin an orderly stop."""
-        self._stop.set()
+        self._fresh = None
+        self._end.set()
+
+    def reload(self) -> None:
+        """Begin again with the settings as they are now, if they can be used; else go on."""
+        if self._end.is_set():
+            return
+        fresh, problems = self._judged_anew()
+        if fresh is None:
+            log.error("settings.refused", problems=problems)
+            return
+        self._fresh = fresh
+        self._end.set()
+
+    def _judged_anew(self) -> tuple[Settings | None, list[str]]:
+        """The settings as they are now, or what is wrong with them."""
+        try:
+            fresh = self._reread()
+            wiring.check_backends(fresh, self._config_file.parent, self._clock)
+        except SettingsError as error:
+            return None, error.problems
+        fixed = [key for key, value in fresh.agent if value != getattr(self._settings.agent, key)]
+        problems = [f"agent.{key}: a change needs a restart" for key in fixed]
+        return (None if fixed else fresh), problems
 
     async def run(self) -> None:
-        """Start, serve, stop."""
+        """Start, serve, stop; and again after a reload."""
         loop = asyncio.get_running_loop()
         threads = max(LOOKUP_THREADS, 2 * len(self._settings.backends))
         loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="lookup"))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        try:
+            await self._live()
+            while self._fresh is not None:
+                self._settings, self._fresh = self._fresh, None
+                self._end.clear()
+                log.info("settings.reloaded", backends=sorted(self._settings.backends))
+                await self._live()
+        finally:
+            log.info("agent.stopped")
+
+    async def _live(self) -> None:
+        """One life between two settings."""
         routes = wiring.make_routes(self._settings, self._config_file.parent, self._clock)
         outbox = self._open_outbox()
         try:
             await self._serve(outbox, routes)
         finally:
             outbox.close()
-            log.info("agent.stopped")
 
     def _open_outbox(self) -> Outbox:
         state_dir = self._settings.agent.state_dir
@@ -135,15 +185,8 @@ class Daemon:
     def _make_listener(
         self, outbox: Outbox, intake: Intake, lanes: Mapping[str, Lane], observer: Observer
     ) -> Listener:
-        agent, limits = self._settings.agent, self._settings.limits
-        opened = sockets.inherited(self._environment, os.getpid())
-        places = {
-            "producer": (agent.socket, agent.socket_mode, agent.socket_group),
-            "admin": (agent.admin_socket, agent.admin_socket_mode, agent.admin_socket_group),
-        }
-        for name, (path, mode, group) in places.items():
-            if name not in opened:
-                opened[name] = sockets.make(sockets.Place(path, int(mode, 8), group))
+        limits = self._settings.limits
+        opened = self._open_sockets()
         door = EntriesDoor(
             intake,
             outbox,
@@ -163,6 +206,20 @@ class Daemon:
             app, list(opened.values()), max_connections_per_uid=limits.max_connections_per_uid
         )
 
+    def _open_sockets(self) -> dict[str, socket.socket]:
+        """The sockets for one life. The first ones stay open, so that callers can always queue."""
+        agent = self._settings.agent
+        places = {
+            "producer": (agent.socket, agent.socket_mode, agent.socket_group),
+            "admin": (agent.admin_socket, agent.admin_socket_mode, agent.admin_socket_group),
+        }
+        if not self._sockets:
+            self._sockets = sockets.inherited(self._environment, os.getpid())
+        for name, (path, mode, group) in places.items():
+            if name not in self._sockets:
+                self._sockets[name] = sockets.make(sockets.Place(path, int(mode, 8), group))
+        return {name: one.dup() for name, one in self._sockets.items()}
+
     async def _until_stopped(
         self,
         lanes: Mapping[str, Lane],
@@ -181,11 +238,15 @@ class Daemon:
         listener.begin()
         self._notifier.send("READY=1")
         log.info("agent.started", pid=os.getpid(), backends=sorted(lanes))
-        gone = asyncio.create_task(self._stop.wait())
+        gone = asyncio.create_task(self._end.wait())
         # A loop that ends by itself is a bug; better a restart than an agent that only looks alive.
         await asyncio.wait([gone, spooling, *loops], return_when=asyncio.FIRST_COMPLETED)
-        self._notifier.send("STOPPING=1")
-        log.info("agent.stopping")
+        if self._fresh is None:
+            self._notifier.send("STOPPING=1")
+            log.info("agent.stopping")
+        else:
+            since_boot = round(self._clock.monotonic() * 1_000_000)
+            self._notifier.send(f"RELOADING=1\nMONOTONIC_USEC={since_boot}")
         await listener.end()
         await spool.stop()
         watch.stop()

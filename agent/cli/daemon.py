@@ -26,8 +26,9 @@ def run_agent(context: typer.Context) -> Callable[[], int]:
     """Run the agent in the foreground.
 
     It takes entries over its socket and from the spool, and delivers them, until SIGTERM or
-    Ctrl-C; what is on the wire is settled first. Normally systemd starts it. Only one agent
-    runs on a state folder: a second one ends with exit 75.
+    Ctrl-C; what is on the wire is settled first. SIGHUP makes it read its settings again; wrong
+    ones are told in the log, and it goes on with those it has. Normally systemd starts it. Only
+    one agent runs on a state folder: a second one ends with exit 75.
     """
     return partial(_run, context.obj)
 
@@ -54,7 +55,9 @@ def _run(config: Path | None) -> int:
     configure(settings.agent.log_format)
     # libuv reads it when the first look-up starts.
     os.environ["UV_THREADPOOL_SIZE"] = str(max(LOOKUP_THREADS, 2 * len(settings.backends)))
-    daemon = Daemon(settings, found.file, os.environ)
+    daemon = Daemon(
+        settings, found.file, os.environ, reread=lambda: judge(read_sources(found.file))
+    )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(daemon.run())
