@@ -14,6 +14,7 @@ import structlog
 
 from agent.clock import Clock
 from agent.delivery import Abandoned, Delivery, Outcome, groups, halves
+from agent.pace import Pace
 from agent.patience import DISK_SECONDS, Patience
 from agent.resting import Rests
 from agent.retry import Bug
@@ -48,7 +49,14 @@ class Lane:
         """`pause` waits between two tries of a disk that refuses."""
         self.route = route
         self.beat = clock.monotonic()
-        self.progress = Progress(slots=route.concurrency, last_outcome=self.beat)
+        self.progress = Progress(last_outcome=self.beat)
+        self.pace = Pace(
+            route.concurrency,
+            first_delay_seconds=route.policy.first_delay_seconds,
+            rate_per_second=route.rate_per_second,
+            monotonic=clock.monotonic,
+            dice=dice,
+        )
         self.rests = Rests(
             route.name, route.policy, now=clock.now, monotonic=clock.monotonic, dice=dice
         )
@@ -68,6 +76,7 @@ class Lane:
             outbox,
             rests=self.rests,
             progress=self.progress,
+            pace=self.pace,
             patience=self._patience,
             clock=clock,
             dice=dice,
@@ -147,13 +156,13 @@ class Lane:
         """What may be claimed now; and when nothing may, for how long."""
         if not self.route.open_at(self._clock.now()):
             return None, LONGEST_NAP_SECONDS
-        pause = self.progress.next_send - self._clock.monotonic()
+        pause = self.pace.wait()
         if pause > 0:
             return None, pause
         rest = self.rests.get()
         if rest is None:
-            free = self.progress.slots - len(self._trips)
-            return self._load(free) if free > 0 else None, LONGEST_NAP_SECONDS
+            free = self.pace.free(len(self._trips))
+            return self._load(free) if free else None, LONGEST_NAP_SECONDS
         if self._trips:
             return None, LONGEST_NAP_SECONDS
         wait = rest.due - self._clock.monotonic()
@@ -161,8 +170,7 @@ class Lane:
 
     def _load(self, free: int) -> Wanted:
         """As much as the free slots take, and a second's worth where the rate is limited."""
-        rate = self.route.rate_per_second
-        most = free * self.route.batch_size if rate is None else max(1, int(rate))
+        most = self.pace.most_entries(free, self.route.batch_size)
         batch_size = min(self.route.batch_size, most)
         return Wanted(
             requests=min(free, most // batch_size),
@@ -187,9 +195,7 @@ class Lane:
 
     def _send_off(self, claims: Sequence[Claim]) -> None:
         self._turn += 1
-        if self.route.rate_per_second:
-            earliest = max(self.progress.next_send, self._clock.monotonic())
-            self.progress.next_send = earliest + len(claims) / self.route.rate_per_second
+        self.pace.sent(len(claims))
         for group in groups(claims, self.route.batch_size, self.route.kind.kinds):
             trip = asyncio.create_task(self._trip(group), name=f"trip:{self.route.name}")
             self._trips[trip] = {claim.scope for claim in group if claim.scope is not None}

@@ -36,14 +36,10 @@ class Route:
 class Progress:
     """What a lane remembers between attempts; all of it may be forgotten by a restart.
 
-    `slots`: requests at the same time. `pause`: seconds between two requests while a backend
-    that has just come back is not to be overrun. `last_outcome` and `next_send` are monotonic.
+    `last_outcome` is monotonic. How fast the lane may send is in agent/pace.py.
     """
 
-    slots: int = 1
-    pause: float = 0.0
     uncertain_in_row: int = 0
     rejected_in_row: list[str] = field(default_factory=list)
     storm: bool = False
     last_outcome: float = 0.0
-    next_send: float = 0.0

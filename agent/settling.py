@@ -12,9 +12,10 @@ import structlog
 from adapters.base import BatchRefused, DeliveryError, Parked, Rejected, Uncertain
 from agent.clock import Clock
 from agent.delivery import Abandoned, Outcome, Postponed, Unclear
+from agent.pace import Pace
 from agent.patience import Patience
 from agent.resting import WHOLE, Rests
-from agent.retry import SHORTEST_REST_SECONDS, RestWish, decide
+from agent.retry import RestWish, decide
 from agent.route import Progress, Route
 from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt
 from storage.errors import DiskRefused
@@ -46,6 +47,7 @@ class Settling:
         *,
         rests: Rests,
         progress: Progress,
+        pace: Pace,
         patience: Patience,
         clock: Clock,
         dice: Callable[[], float],
@@ -54,6 +56,7 @@ class Settling:
         self._outbox = outbox
         self._rests = rests
         self._progress = progress
+        self._pace = pace
         self._patience = patience
         self._clock = clock
         self._dice = dice
@@ -213,18 +216,9 @@ class Settling:
             await self._patience.write(lambda: self._outbox.end_rest(self._route.name, scope))
             self._log.info("backend.flows", scope=scope or None)
             if scope == WHOLE:
-                self._progress.slots = 1
-                self._progress.pause = self._route.policy.first_delay_seconds
-        elif scope == WHOLE and self._progress.pause:
-            self._progress.pause /= 2
-            if self._progress.pause < SHORTEST_REST_SECONDS:
-                self._progress.pause = 0.0
+                self._pace.rest_ended()
         elif scope == WHOLE:
-            self._progress.slots = min(self._route.concurrency, self._progress.slots + 1)
-        if scope == WHOLE and self._progress.pause:
-            # Below one request in flight: many agents were waiting for the same moment.
-            later = self._clock.monotonic() + self._progress.pause * (1 + self._dice()) / 2
-            self._progress.next_send = max(self._progress.next_send, later)
+            self._pace.confirmed()
 
     async def _rest(self, wish: RestWish, tried_at: float) -> None:
         before = self._rests.get(wish.scope)
