@@ -18,6 +18,7 @@ import httpx
 
 from adapters.auth import attach_credentials
 from adapters.base import DeliveryError, Refused, Site, Throttled, Uncertain, Unreachable
+from storage import crash
 
 # Shorter than the idle time of every backend we know (telemetry closes after 5 s), so that a
 # pooled connection is not one that the server has just given up.
@@ -123,6 +124,7 @@ class HttpClient:
                     data=form,
                     files=files,
                     headers=sending,
+                    extensions={"trace": _pass_point} if crash.armed() else None,
                 )
         except NOT_SENT as exc:
             raise unreachable(exc, url) from exc
@@ -167,6 +169,11 @@ class HttpClient:
             detail = f"the certificates of backends.{self._site.name}.tls cannot be used: {exc}"
             raise Refused(detail, credentials=True) from exc
         return context
+
+
+async def _pass_point(event: str, _: object) -> None:
+    if event.endswith("send_request_body.complete"):
+        crash.point("send.out")
 
 
 def unreachable(exc: Exception, url: str) -> Unreachable:

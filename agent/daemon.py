@@ -38,6 +38,7 @@ from agent.spool import Spool
 from agent.watch import Watch
 from config.settings import Settings
 from config.sources import SettingsError
+from storage import crash
 from storage.outbox import Outbox
 
 log = structlog.get_logger()
@@ -101,6 +102,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Start, serve, stop; and again after a reload."""
+        self._arm()
         loop = asyncio.get_running_loop()
         threads = max(LOOKUP_THREADS, 2 * len(self._settings.backends))
         loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="lookup"))
@@ -125,6 +127,15 @@ class Daemon:
             await self._serve(outbox, routes)
         finally:
             outbox.close()
+
+    def _arm(self) -> None:
+        """For tests of crashes: see storage.crash."""
+        if given := self._environment.get(crash.VARIABLE):
+            try:
+                crash.arm(given)
+            except crash.UnknownStep as unknown:
+                raise SettingsError([str(unknown)]) from unknown
+            log.warning("crash.armed", step=given)
 
     def _open_outbox(self) -> Outbox:
         state_dir = self._settings.agent.state_dir
@@ -170,6 +181,7 @@ class Daemon:
             max_request_bytes=limits.max_request_bytes,
             max_attachments=limits.max_attachments,
             ensure_watch=watch.ensure,
+            checkpoint=crash.point,
             run=lambda function, *given: outbox.in_files_thread(partial(function, *given)),
         )
         return spool, watch

@@ -20,6 +20,7 @@ from agent.clock import Clock
 from agent.patience import DISK_SECONDS
 from agent.retry import Bug, UnknownKind
 from agent.route import Route
+from storage import crash
 from storage.entry import Claim, Doubt, Receipt
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
@@ -93,7 +94,9 @@ class Delivery:
         return await self._deliver(claims)
 
     async def _deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        crash.point("send.begun")
         verdicts = await self._route.adapter.deliver(claims)
+        crash.point("send.answered")
         if len(verdicts) != len(claims):
             raise TypeError(f"{len(verdicts)} verdicts for {len(claims)} claims")
         for one in verdicts:

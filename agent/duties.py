@@ -57,7 +57,10 @@ class Duties:
             Recurring("entries:clamp", CLAMP_SECONDS, self.clamp),
             Recurring("times:correct", CLOCK_SECONDS, self.correct_times),
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
-            Recurring("database:checkpoint", CHECKPOINT_SECONDS, self._outbox.checkpoint),
+            # At start as well: a kill leaves a long log behind.
+            Recurring(
+                "database:checkpoint", CHECKPOINT_SECONDS, self._outbox.checkpoint, at_start=True
+            ),
         ]
         if self._notifier.watchdog_seconds:
             rows.append(Recurring("watchdog", self._notifier.watchdog_seconds / 3, self.feed))

@@ -20,6 +20,7 @@ from agent.resting import Rests
 from agent.retry import Bug
 from agent.route import Progress, Route
 from agent.settling import Settling
+from storage import crash
 from storage.entry import Claim, Place, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
@@ -123,6 +124,7 @@ class Lane:
             if not claims:
                 await self._end_idle_rests()
                 return await self._seconds_to_due(now)
+            crash.point("claim.committed")
             self._send_off(claims)
             return 0.0 if self._wanted()[0] else LONGEST_NAP_SECONDS
 

@@ -33,6 +33,7 @@ class Recurring:
     name: str
     seconds: float
     body: Body
+    at_start: bool = False
 
 
 class Schedule:
@@ -56,14 +57,18 @@ class Schedule:
         )
         self._ticking: asyncio.Task[None] | None = None
         self.beat = clock.monotonic()
+        rows = list(rows)
         for row in rows:
             self._scheduler.add_job(
                 _guarded(row), "interval", seconds=row.seconds, id=row.name, name=row.name
             )
+        self._at_start = [row.name for row in rows if row.at_start]
 
     def begin(self) -> None:
-        """Start; the first runs come after their interval."""
+        """Start; the first runs come after their interval, save those that are due at start."""
         self._scheduler.start()
+        for name in self._at_start:
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
         self._ticking = asyncio.create_task(self._tick(), name="clock-tick")
 
     async def end(self) -> None:

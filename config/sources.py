@@ -15,6 +15,8 @@ from typing import Any
 
 PREFIX = "HOLDFAST_"
 CONFIG_VARIABLE = "HOLDFAST_CONFIG"
+# Of this prefix, but no settings: where the settings are, and where a test lets the agent die.
+NO_SETTINGS = (CONFIG_VARIABLE, "HOLDFAST_CRASH_AT")
 SYSTEM_FILE = Path("/etc/holdfast/holdfast.toml")
 
 # Defaults that the command line needs before it may load the models of config.settings.
@@ -64,7 +66,7 @@ def read_sources(
     for extra in sorted((file.parent / "conf.d").glob("*.toml")):
         _merge(values, _read_toml(extra))
     for name, text in sorted(environment.items()):
-        if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
+        if name.startswith(PREFIX) and name not in NO_SETTINGS:
             _override(values, name, text)
     return Sources(values, file)
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     text,
 )
 
+from storage import crash
 from storage.dialect import in_chunks, insert_new
 from storage.entry import Accepted, Entry
 from storage.schema import attachment, attempt, audit, body, entry, label, receipt
@@ -85,9 +86,18 @@ def accept(
 ) -> list[Accepted]:
     """Store `entries` in order. `urls`: where each backend is, to know whose receipts count."""
     outcomes: list[Accepted] = []
+    crash.point("accept.begun")
     for some in in_chunks(entries, CHUNK):
         outcomes += _accept_chunk(connection, some, urls)
+    crash.point("accept.inserted")
     return outcomes
+
+
+def pass_points(entries: Sequence[Entry]) -> None:
+    """These entries are durable, as far as they were new."""
+    crash.point("accept.committed")
+    if any(one.attachments for one in entries):
+        crash.point("attachment.taken")
 
 
 def _accept_chunk(

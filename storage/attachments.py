@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from ulid import ULID
 
+from storage import crash
 from storage.entry import Attachment
 
 BLOCK = 256 * 1024
@@ -57,8 +58,10 @@ class StagedFile:
     def seal(self, *, media_type: str | None, description: str | None) -> Attachment:
         """Make the bytes durable and describe them."""
         self._file.flush()
+        crash.point("attachment.written")
         os.fsync(self._file.fileno())
         self._file.close()
+        crash.point("attachment.sealed")
         return Attachment(
             self._name, media_type, description, self._size, self._hash.hexdigest(), self.path
         )
@@ -109,14 +112,17 @@ class AttachmentStore:
             target = home / str(position)
             part.path.rename(target)
             kept.append(replace(part, path=target))
+        crash.point("attachment.renamed")
         for folder in (home, self.root, self._incoming):
             fsync_folder(folder)
+        crash.point("attachment.kept")
         return tuple(kept)
 
     def drop(self, entry_ids: Iterable[str]) -> None:
         """Delete the files of entries that are gone."""
         for entry_id in entry_ids:
             shutil.rmtree(self.root / entry_id, ignore_errors=True)
+            crash.point("attachment.dropped")
 
     def drop_staged(self, parts: Iterable[Attachment]) -> None:
         """Delete staged files that no entry took."""

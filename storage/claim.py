@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, select, text
 
+from storage import crash
 from storage.dialect import before_slash, skip_locked
 from storage.entry import Attachment, Claim, Wanted
 from storage.schema import attachment, body, receipt
@@ -88,6 +89,7 @@ def claim(
     behind = _riders(connection, backend, rows, wanted, now)
     riders = _lease(connection, list(behind.values()), token, now) if behind else []
     claims = _claims(connection, [*rows, *riders], attachments)
+    crash.point("claim.leased")
     return [replace(claims[seq], rider=claims.get(behind.get(seq, -1))) for seq in seqs]
 
 

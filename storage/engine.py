@@ -13,6 +13,8 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
+from storage import crash
+
 PAGE_CACHE_KIB = 16_384
 BUSY_MS = 10_000  # nobody else writes; what can be in the way is a backup tool
 WAL_LIMIT_BYTES = 64 * 2**20  # what a checkpointed WAL may keep of the disk
@@ -92,11 +94,14 @@ def checkpoint(engine: Engine) -> None:
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
         assert raw is not None
+        crash.point("checkpoint.begun")
         raw.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+        crash.point("checkpoint.vacuumed")
         # Producers wait for this thread: a reader in the way is not waited for. What it still
         # reads stays in the WAL until the next time.
         raw.execute("PRAGMA busy_timeout = 0")
         try:
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            crash.point("checkpoint.done")
         finally:
             raw.execute(f"PRAGMA busy_timeout = {BUSY_MS}")

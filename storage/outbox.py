@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from ulid import ULID
 
 from storage import accept as accepting
-from storage import amend, claim, lists, loss, rests, scopes, settle
+from storage import amend, claim, crash, lists, loss, rests, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import Census, census, next_due, rates
 from storage.engine import checkpoint, reading_engine, writing_engine
@@ -81,9 +81,11 @@ class Outbox:
     def recover(self, now: int) -> tuple[int, int]:
         """Reclaim claims and sweep orphaned files; return how many of each. Blocks."""
         reclaimed = self._writer.call(partial(settle.reclaim, now=now)).result()
+        crash.point("reclaim.committed")
         swept = self.attachments.sweep(
             lambda ids: set(self._writer.call(partial(amend.look_up, ids=ids)).result())
         )
+        crash.point("reclaim.swept")
         self._gauges.begin(self._writer.call(partial(census, now=now)).result())
         return reclaimed, swept
 
@@ -106,6 +108,7 @@ class Outbox:
             # Not for a cancellation: the writer may be storing them at this moment.
             await self._drop_files(one.id for one in entries if one.attachments)
             raise
+        accepting.pass_points(entries)
         self._gauges.accepted(entries, outcomes)
         taken = {one.id for one in outcomes if one.state == "accepted"}
         gone = [one.id for one in entries if one.attachments and one.id not in taken]
@@ -144,6 +147,7 @@ class Outbox:
     ) -> Sequence[bool]:
         done = await asyncio.wrap_future(future)
         ended = [one for one, ours in zip(settlements, done, strict=True) if ours]
+        settle.pass_points(ended)
         self._gauges.settled(backend, ended)
         confirmed = [one.claim for one in ended if isinstance(one, Confirm)]
         await self._drop_files(one.id for one in confirmed if one.attachments)
@@ -239,6 +243,7 @@ class Outbox:
         """Remember a rest over a restart."""
         url = self.urls[rest.backend]
         await self._call(partial(rests.write_rest, one=rest, url=url))
+        crash.point("rest.written")
 
     async def end_rest(self, backend: str, scope: str) -> None:
         """Forget a rest."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, text, update
 
+from storage import crash
 from storage.dialect import storable, upsert
 from storage.entry import Bury, Claim, Confirm, GiveBack, Receipt
 from storage.history import remember_error, told, write_attempt
@@ -93,6 +94,7 @@ def _confirm(
     ).all()
     if not rows:
         return set()
+    crash.point("confirm.left")
     receipts = {one.claim.id: one.receipt for one in confirms}
     connection.execute(
         upsert(connection, receipt, ("backend", "backend_url", "kind", "key")),
@@ -104,6 +106,7 @@ def _confirm(
     connection.execute(_COUNT_DELIVERED, {"backend": backend, "number": len(rows), "now": now})
     note_worked(connection, backend, url, [row.scope for row in rows], now=now)
     promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
+    crash.point("confirm.written")
     return {row.seq for row in rows}
 
 
@@ -144,6 +147,7 @@ def _give_back(connection: Connection, one: GiveBack, backend: str, token: str, 
         remember_error(connection, backend, one.failure, now)
     if changed and one.aside is not None:
         step_aside(connection, backend, [one.claim.id], one.aside, scope=one.aside)
+    crash.point("give_back.written")
     return bool(changed)
 
 
@@ -165,7 +169,20 @@ def _bury(connection: Connection, one: Bury, backend: str, token: str, now: int)
         # What waits for this one must not hold up what is behind it.
         release_followers(connection, backend, one.claim.id)
         promote(connection, [(row.backend, row.stream)])
+    crash.point("bury.written")
     return True
+
+
+def pass_points(ended: Sequence[Settlement]) -> None:
+    """These settlements are durable."""
+    for one in ended:
+        match one:
+            case Confirm():
+                crash.point("confirm.committed")
+            case GiveBack():
+                crash.point("give_back.committed")
+            case Bury():
+                crash.point("bury.committed")
 
 
 def note_send(
@@ -194,4 +211,6 @@ def reclaim(connection: Connection, *, now: int) -> int:
         " last_sent_at = COALESCE(last_sent_at, :now)"
         " WHERE state = 1"
     )
-    return connection.execute(statement, {"now": now}).rowcount
+    reclaimed = connection.execute(statement, {"now": now}).rowcount
+    crash.point("reclaim.written")
+    return reclaimed

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from storage import crash
 from storage.engine import file_uri, unwritten_mode
 from storage.schema import SCHEMA_REVISION
 
@@ -39,8 +40,11 @@ def bring_up_to_date(
             f"a copy {path.name}.before-* that this version wrote. Nothing was changed."
         )
     try:
+        crash.point("migration.begun")
         copy = _copy(path, present) if present is not None else None
+        crash.point("migration.copied")
         _upgrade(engine, migrations, target)
+        crash.point("migration.done")
     except (sqlite3.Error, DBAPIError) as exc:
         raise SchemaError(
             f"{path} could not be upgraded from {present} to {target}: {exc}. "
@@ -98,3 +102,4 @@ def _upgrade(engine: Engine, migrations: Path, target: str) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, target)
+        crash.point("migration.changed")
