@@ -25,6 +25,8 @@ from tests.emulators.kit import Served
 from tests.emulators.telemetry import TelemetryEmulator
 
 EXPERIMENT = "mfxl1000123"
+EXPERIMENTS = (EXPERIMENT, "mfxl1000224", "mfxl1000325")
+NDJSON = "application/x-ndjson"
 READY_SECONDS = 20.0
 STOP_SECONDS = 40.0
 
@@ -81,7 +83,9 @@ class World:
     def __init__(self) -> None:
         # Not below pytest's tmp_path: a Unix socket's path ends at 107 bytes.
         self.home = Path(tempfile.mkdtemp(prefix="hf-"))
-        self.elog = ElogEmulator(experiments=[EXPERIMENT])
+        self.elog = ElogEmulator(experiments=EXPERIMENTS, lock_guards_posts=True)
+        for name in EXPERIMENTS:
+            self.elog.people.grants[name]["mfxopr"] = "Writer"
         self.events = EventManager()
         self.telemetry = TelemetryEmulator(self.home / "telemetry")
         self.accounting = Auditor()
@@ -106,6 +110,13 @@ class World:
         self, environment: Mapping[str, str] | None = None, *, prefix: Sequence[str] = ()
     ) -> None:
         """Start the daemon, by the command `prefix` if given, and wait until it answers."""
+        self.launch(environment, prefix=prefix)
+        wait_until(self.answers, READY_SECONDS, lambda: self.log.read_text()[-3000:])
+
+    def launch(
+        self, environment: Mapping[str, str] | None = None, *, prefix: Sequence[str] = ()
+    ) -> None:
+        """Start the daemon and wait for nothing."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "agent.cli", "--config", str(self.config), "run"],
@@ -113,11 +124,10 @@ class World:
                 stdout=log,
                 env={**os.environ, **(environment or {})},
             )
-        wait_until(self.answers, READY_SECONDS, lambda: self.log.read_text()[-3000:])
 
     def revive(self) -> None:
         """Start the daemon if it is dead."""
-        if self.process is None or self.process.poll() is not None:
+        if self.dead():
             self.start()
 
     def answers(self) -> bool:
@@ -135,6 +145,10 @@ class World:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def dead(self) -> bool:
+        """Has the daemon ended?"""
+        return self.process is None or self.process.poll() is not None
+
     def stop(self) -> int:
         """An orderly stop; the exit code."""
         assert self.process is not None
@@ -151,13 +165,15 @@ class World:
         admin: bool = False,
         timeout: float = 10.0,
     ) -> tuple[int, Any]:
-        """One request over a Unix socket: status and parsed body."""
+        """One request over a Unix socket: status and parsed body, a list for NDJSON."""
         connection = UnixConnection(self.home / ("admin.sock" if admin else "agent.sock"), timeout)
         try:
             headers = {"Content-Type": media_type} if body is not None else {}
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             text = answer.read()
+            if answer.getheader("Content-Type") == NDJSON:
+                return answer.status, [json.loads(line) for line in text.splitlines()]
             return answer.status, json.loads(text) if text else None
         finally:
             connection.close()
@@ -183,6 +199,14 @@ class World:
         status = self.status()
         totals = status["totals"]
         return not any(totals.values()) and not status["spool"]["waiting"]
+
+    def retry_dead(self, note: set[tuple[str, str]]) -> int:
+        """As an operator does: every dead letter goes again. `note` learns (backend, key)."""
+        dead = self.request("GET", "/v1/entries?state=dead")[1]["entries"]
+        for one in dead:
+            note.add((one["backend"], one["key"]))
+            self.request("POST", f"/v1/entries/{one['id']}/retry", admin=True)
+        return len(dead)
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:

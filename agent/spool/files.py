@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER_MODE = 0o2770  # setgid: what producers drop belongs to the spool's group
+WRITING = ".writing-"  # what `write_durably` has not given its name yet
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO put in place of the file after the listing must not block us.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -129,7 +130,7 @@ def why_not_removable(owner: int, folder: int) -> str | None:
 
 def write_durably(name: str, data: bytes, folder: int) -> None:
     """Write `data` under `name`, replacing what was there; on the disk when this returns."""
-    part = f".{os.getpid()}.part"
+    part = f"{WRITING}{os.getpid()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(part, flags, 0o660, dir_fd=folder), "wb") as target:
         target.write(data)

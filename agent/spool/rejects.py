@@ -83,9 +83,10 @@ class Aside:
             os.unlink(copy.name, dir_fd=place)
 
     def clean(self) -> None:
-        """Remove half-made copies of an earlier run: the files they are from still exist."""
-        for leftover in (self._root / REJECTED).glob(f"**/{COPYING}*"):
-            leftover.unlink()
+        """Remove what an earlier run has half made: the files it is from still exist."""
+        for begun in (COPYING, files.WRITING):
+            for leftover in (self._root / REJECTED).glob(f"**/{begun}*"):
+                leftover.unlink()
 
     @contextmanager
     def _opened(self, folder: Folder) -> Iterator[int]:
