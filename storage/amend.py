@@ -1,4 +1,9 @@
-"""What operators and the clock do to entries that are not in flight: retry, discard, expire."""
+"""What operators and the clock do to entries that are not in flight.
+
+Promises: an entry that is on the wire is left alone; each operator's move leaves an audit row
+that says who and why; a hold changes nothing but the state, so that a release gives back what
+was there: the mark "in doubt", the attempts, the place in its stream.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +24,14 @@ EXPIRY_CHUNK = 5000  # entries in one transaction, so that accepts do not wait b
 _DUE_NOW = text("UPDATE entry SET due_at = 0 WHERE id IN :ids AND state = 0").bindparams(
     bindparam("ids", expanding=True)
 )
+# A held head stays the head: what is behind it in its stream waits with it.
+_SET_STATE = {
+    verb: text(
+        f"UPDATE entry SET state = {MOVES[verb].target:d} WHERE id IN :ids"  # noqa: S608 - numbers
+        f" AND state = {MOVES[verb].sources[0]:d} RETURNING id"
+    ).bindparams(bindparam("ids", expanding=True))
+    for verb in ("hold", "release")
+}
 _EXPIRE = text(
     "UPDATE entry SET state = 3, head = 0, last_error = :told WHERE seq IN ("
     "  SELECT seq FROM entry WHERE expires_at IS NOT NULL AND expires_at <= :now"
@@ -81,6 +94,31 @@ def discard(connection: Connection, ids: Sequence[str], *, now: int, who: str) -
     return found
 
 
+def hold(
+    connection: Connection, ids: Sequence[str], *, now: int, who: str, reason: str = ""
+) -> dict[str, Found]:
+    """Waiting entries wait for an operator from now on. Results as for `retry`."""
+    return _set_state(connection, "hold", ids, now=now, who=who, reason=reason)
+
+
+def release(
+    connection: Connection, ids: Sequence[str], *, now: int, who: str, reason: str = ""
+) -> dict[str, Found]:
+    """What was held waits for delivery again, as it did before. Results as for `retry`."""
+    return _set_state(connection, "release", ids, now=now, who=who, reason=reason)
+
+
+def _set_state(
+    connection: Connection, verb: str, ids: Sequence[str], *, now: int, who: str, reason: str
+) -> dict[str, Found]:
+    found = look_up(connection, ids)
+    moved: list[str] = []
+    for some in in_chunks(list(found)):
+        moved += connection.execute(_SET_STATE[verb], {"ids": list(some)}).scalars()
+    _write_audit(connection, verb, moved, found, now=now, who=who, detail=reason)
+    return found
+
+
 def expire(connection: Connection, *, now: int) -> list[tuple[str, str]]:
     """Entries past their `expires_at` become dead letters, EXPIRY_CHUNK of them at most.
 
@@ -132,8 +170,9 @@ def _write_audit(
     *,
     now: int,
     who: str,
+    detail: str = "",
 ) -> None:
-    """One row per entry: who did what, when."""
+    """One row per entry: who did what, when, and why."""
     rows = [
         {
             "at": now,
@@ -141,7 +180,7 @@ def _write_audit(
             "entry_id": id_,
             "backend": found[id_].backend,
             "who": who,
-            "detail": "",
+            "detail": detail,
         }
         for id_ in ids
     ]

@@ -1,6 +1,7 @@
 """Counts, computed from the database: what `status` says is what the tables hold."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +109,39 @@ def next_due(connection: Connection, backend: str, *, after: int = -1) -> int | 
         ),
         {"backend": backend, "after": after},
     ).scalar()
+
+
+MOST_COUNTED = 1000  # of a scope: who asks for a status does not wait for a million rows
+
+# Along the index entry_scope alone. "0" is the letter after "/": a scope and its parts.
+_WAITING_IN = text(
+    """
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM entry
+        WHERE backend = :backend AND scope IS NOT NULL AND state <> 3 AND scope = :scope
+        UNION ALL
+        SELECT 1 FROM entry
+        WHERE backend = :backend AND scope IS NOT NULL AND state <> 3
+          AND scope > :scope || '/' AND scope < :scope || '0'
+        LIMIT :most
+    ) AS waiting
+    """
+)
+
+
+def waiting_in(
+    connection: Connection, scopes: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """How many entries wait in each (backend, scope), parts of the scope included.
+
+    No more than MOST_COUNTED + 1 are counted, which then means "more than MOST_COUNTED".
+    """
+    return {
+        (backend, scope): connection.execute(
+            _WAITING_IN, {"backend": backend, "scope": scope, "most": MOST_COUNTED + 1}
+        ).scalar_one()
+        for backend, scope in scopes
+    }
 
 
 # The inner select keeps to the index of times: grouping at once, SQLite walks all receipts.

@@ -259,3 +259,14 @@ class Rest:
     until: int
     failures: int
     mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A backend waits because an operator said so; `until` None: until it is resumed."""
+
+    backend: str
+    since: int
+    until: int | None
+    who: str
+    reason: str

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, literal_column, select
 
 from storage.dialect import in_chunks, storable
 from storage.loss import loss_of, loss_page
@@ -89,9 +89,13 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
             **describe(row),
             "tries": row.tries,
             "clock": _clock(row),
+            "scope": row.scope,
+            "behind": _behind(connection, row),
+            "waits_for_state": _state_of(connection, row.waits_for),
             "payload": json.loads(payload),
             "attachments": _attachments(connection, id_),
             "history": _history(connection, id_),
+            "operators": _operators(connection, id_),
         }
     held = connection.execute(select(receipt).where(receipt.c.entry_id == id_)).first()
     if held is not None:
@@ -104,6 +108,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
             "labels": json.loads(held.labels),
             "receipt": describe_receipt(held),
             "history": _history(connection, id_),
+            "operators": _operators(connection, id_),
         }
     given_up = loss_of(connection, id_)
     if given_up is not None:
@@ -125,6 +130,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
         "state": "discarded",
         "backend": gone.backend,
         "discarded": {"at": iso(gone.at), "who": gone.who, "detail": gone.detail},
+        "operators": _operators(connection, id_),
     }
 
 
@@ -135,6 +141,37 @@ def _clock(row: Row[Any]) -> dict[str, Any]:
         "raw_accepted_at": iso(row.raw_accepted_at),
         "raw_created_at": iso(row.raw_created_at),
     }
+
+
+def _behind(connection: Connection, row: Row[Any]) -> dict[str, Any] | None:
+    """The entry that has to leave its stream before this one; None: it is this one's turn."""
+    if row.head or row.stream is None:
+        return None
+    query = select(entry.c.id, entry.c.state).where(
+        entry.c.backend == row.backend,
+        entry.c.stream == row.stream,
+        entry.c.stream.is_not(None),
+        entry.c.head == literal_column("1"),
+    )
+    head = connection.execute(query).first()
+    return None if head is None else {"id": head.id, "state": State(head.state).name.lower()}
+
+
+def _state_of(connection: Connection, id_: str | None) -> str | None:
+    """The state of an entry that the outbox holds; None: it holds none of this id."""
+    if id_ is None:
+        return None
+    state = connection.execute(select(entry.c.state).where(entry.c.id == id_)).scalar()
+    return None if state is None else State(state).name.lower()
+
+
+def _operators(connection: Connection, id_: str) -> list[dict[str, Any]]:
+    """What operators did to the entry, oldest first."""
+    query = select(audit).where(audit.c.entry_id == id_).order_by(audit.c.number)
+    return [
+        {"at": iso(row.at), "verb": row.verb, "who": row.who, "detail": row.detail}
+        for row in connection.execute(query)
+    ]
 
 
 def _attachments(connection: Connection, id_: str) -> list[dict[str, Any]]:

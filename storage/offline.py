@@ -6,16 +6,17 @@ that what it sees is one moment. See facts, section 5, for why both ways of open
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from storage.census import Census, census, rates
+from storage.census import Census, census, rates, waiting_in
 from storage.engine import reading_engine
-from storage.entry import Rest
+from storage.entry import Pause, Rest
 from storage.lock import InstanceLock
+from storage.pauses import read_pauses
 from storage.rests import read_rests
 from storage.schema import SCHEMA_REVISION
 from storage.upgrade import SchemaError
@@ -38,16 +39,21 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """The outbox at rest. `never_used`: there is none yet."""
+    """The outbox at rest. `waiting`: how much waits in each scope that rests.
+
+    `never_used`: there is none yet.
+    """
 
     counts: Mapping[str, Census]
     rests: list[Rest]
     rates: Mapping[str, float]
+    pauses: list[Pause] = field(default_factory=list)
+    waiting: Mapping[tuple[str, str], int] = field(default_factory=dict)
     never_used: bool = False
 
 
 def read_still(state_dir: Path, urls: Mapping[str, str], *, now: int) -> Still:
-    """Counts, rests and rates. Raises AgentLives, Unreadable, SchemaError."""
+    """Counts, rests, pauses and rates. Raises AgentLives, Unreadable, SchemaError."""
     try:
         if not (state_dir / DATABASE).exists():
             return Still({}, [], {}, never_used=True)
@@ -79,10 +85,13 @@ def _read(path: Path, urls: Mapping[str, str], now: int) -> Still:
         path.open("rb").close()
         with engine.begin() as connection:
             _check_revision(connection, path)
+            rests = read_rests(connection, urls)
             return Still(
                 census(connection, now=now),
-                read_rests(connection, urls),
+                rests,
                 rates(connection, now=now),
+                read_pauses(connection),
+                waiting_in(connection, [(one.backend, one.scope) for one in rests if one.scope]),
             )
     except OSError as exc:
         raise Unreadable(path, exc.strerror or "cannot be opened") from exc

@@ -17,11 +17,11 @@ from sqlalchemy import Connection
 from ulid import ULID
 
 from storage import accept as accepting
-from storage import amend, claim, crash, lists, loss, rests, scopes, settle
+from storage import amend, claim, crash, lists, loss, pauses, rests, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
-from storage.census import Census, census, next_due, rates
+from storage.census import Census, census, next_due, rates, waiting_in
 from storage.engine import checkpoint, reading_engine, writing_engine
-from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Rest, Stamp, Wanted
+from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Pause, Rest, Stamp, Wanted
 from storage.errors import DiskRefused, disk_refusal
 from storage.gauges import Gauges
 from storage.lock import InstanceLock
@@ -168,6 +168,20 @@ class Outbox:
         self._gauges.retried(found.values())
         return _states(ids, found)
 
+    async def hold(
+        self, ids: Sequence[str], *, now: int, who: str, reason: str = ""
+    ) -> list[State | None]:
+        """Waiting entries wait for an operator; the state each was found in."""
+        verb = partial(amend.hold, ids=ids, now=now, who=who, reason=reason)
+        return _states(ids, await self._call(verb))
+
+    async def release(
+        self, ids: Sequence[str], *, now: int, who: str, reason: str = ""
+    ) -> list[State | None]:
+        """Held entries wait for delivery again; the state each was found in."""
+        verb = partial(amend.release, ids=ids, now=now, who=who, reason=reason)
+        return _states(ids, await self._call(verb))
+
     async def discard(self, ids: Sequence[str], *, now: int, who: str) -> list[State | None]:
         """Delete entries that are not in flight; the state each was found in."""
         found = await self._call(partial(amend.discard, ids=ids, now=now, who=who))
@@ -254,6 +268,23 @@ class Outbox:
         """The rests of the backends as configured now."""
         return await self._read(partial(rests.read_rests, urls=self.urls))
 
+    async def begin_pause(self, one: Pause) -> None:
+        """Remember an operator's pause over a restart, with an audit row."""
+        await self._call(partial(pauses.begin_pause, one=one))
+
+    async def keep_pause(self, one: Pause) -> None:
+        """Set the times of a pause right."""
+        await self._call(partial(pauses.keep_pause, one=one))
+
+    async def end_pause(self, backend: str, *, now: int, who: str, reason: str) -> None:
+        """Forget a pause, with an audit row."""
+        end = partial(pauses.end_pause, backend=backend, now=now, who=who, reason=reason)
+        await self._call(end)
+
+    async def pauses(self) -> list[Pause]:
+        """The pauses of all backends."""
+        return await self._read(pauses.read_pauses)
+
     async def holds_receipt(self, backend: str, remote_ids: list[str]) -> set[str]:
         """Which remote ids a receipt of this backend holds already."""
         url = self.urls[backend]
@@ -269,6 +300,10 @@ class Outbox:
     async def census(self, *, now: int) -> dict[str, Census]:
         """Counts per backend, from the database."""
         return await self._read(partial(census, now=now))
+
+    async def waiting_in(self, scopes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """How many entries wait in each (backend, scope), up to a limit."""
+        return await self._read(partial(waiting_in, scopes=scopes))
 
     async def list_entries(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
         """A page of entries; filters as in `storage.lists.list_entries`."""

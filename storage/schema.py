@@ -121,6 +121,15 @@ entry = Table(
         sqlite_where=text("waits_for IS NOT NULL"),
         postgresql_where=text("waits_for IS NOT NULL"),
     ),
+    # How much waits in a scope at rest is counted along it.
+    Index(
+        "entry_scope",
+        "backend",
+        "scope",
+        "state",
+        sqlite_where=text("scope IS NOT NULL AND state <> 3"),
+        postgresql_where=text("scope IS NOT NULL AND state <> 3"),
+    ),
     Index(
         "entry_unsynchronised",
         "boot_id",

@@ -36,6 +36,8 @@ MOVES: dict[str, Move] = {
     "give_back": Move((State.LEASED,), State.PENDING),
     "bury": Move((State.LEASED,), State.DEAD),
     "reclaim": Move((State.LEASED,), State.PENDING),
+    "hold": Move((State.PENDING,), State.HELD),
+    "release": Move((State.HELD,), State.PENDING),
     "expire": Move((State.PENDING, State.HELD), State.DEAD),
     "retry": Move((State.DEAD, State.PENDING), State.PENDING),
     "discard": Move((State.PENDING, State.HELD, State.DEAD), None),

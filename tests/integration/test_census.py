@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from storage.census import AGE_BOUNDS_MS
+from storage.census import AGE_BOUNDS_MS, MOST_COUNTED
 from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Wanted
 from storage.outbox import Outbox
 from tests.builders import NOW, an_entry
 
 NO = Failure("Rejected", "entry", "no")
 MINUTE = 60_000
+VERBS = ["retry", "discard", "expire", "hold", "release"]
 
 
 async def settle(outbox: Outbox, how: str, number: int = 1, now: int = NOW) -> None:
@@ -112,7 +113,7 @@ async def test_what_is_kept_without_asking_equals_the_tables(outbox: Outbox, see
     now = NOW
     for _ in range(60):
         now += dice.choice([1, 400, 2000])
-        match dice.choice(["accept"] * 4 + ["settle"] * 4 + ["retry", "discard", "expire"]):
+        match dice.choice(["accept"] * 4 + ["settle"] * 4 + VERBS):
             case "accept":
                 await outbox.accept(
                     [
@@ -133,6 +134,21 @@ async def test_what_is_kept_without_asking_equals_the_tables(outbox: Outbox, see
             case verb:
                 page, _ = await outbox.list_entries()
                 ids = [one["id"] for one in page if dice.random() < 0.5]
-                move = outbox.retry if verb == "retry" else outbox.discard
-                await move([*ids, "nobody"], now=now, who="test")
+                await getattr(outbox, verb)([*ids, "nobody"], now=now, who="test")
         await assert_gauges_are_the_tables(outbox, now)
+
+
+async def test_what_waits_in_a_scope_is_counted_with_its_parts_up_to_a_limit(
+    outbox: Outbox,
+) -> None:
+    scopes = ["a"] * 3 + ["a/1"] * 2 + ["a0", "a-", "b"]
+    await outbox.accept([an_entry(f"k{n}", scope=scope) for n, scope in enumerate(scopes)])
+    await outbox.accept([an_entry(f"m{n}", scope="many") for n in range(MOST_COUNTED + 5)])
+    await outbox.accept([an_entry("other", scope="a", backend="elog")])
+    (claim,) = await outbox.claim("events", Wanted(), now=NOW)
+    await outbox.settle("events", [Bury(claim, NO)], now=NOW)
+
+    asked = [("events", one) for one in ("a", "a/1", "b", "many", "none", "100%")]
+    counted = await outbox.waiting_in(asked)
+
+    assert list(counted.values()) == [4, 2, 1, MOST_COUNTED + 1, 0, 0]

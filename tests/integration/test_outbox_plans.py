@@ -129,8 +129,23 @@ def test_settling_is_flat(connection: Connection, end: Callable[[Any], Any]) -> 
         (lambda c, ids: show_entry(c, ids[0]), "sqlite_autoindex_entry_1"),
         (lambda c, ids: holds_receipt(c, "events", "", ids), "receipt_remote"),
         (lambda c, _: census.rates(c, now=NOW), "receipt_age"),
+        (lambda c, ids: amend.hold(c, ids, now=NOW, who="test"), "sqlite_autoindex_entry_1"),
+        (lambda c, ids: amend.release(c, ids, now=NOW, who="test"), "sqlite_autoindex_entry_1"),
+        (lambda c, _: show_entry(c, follower(c)), "entry_head"),
     ],
-    ids=["retry", "discard", "expire", "clamp", "next_due", "show", "holds_receipt", "rates"],
+    ids=[
+        "retry",
+        "discard",
+        "expire",
+        "clamp",
+        "next_due",
+        "show",
+        "holds_receipt",
+        "rates",
+        "hold",
+        "release",
+        "follower",
+    ],
 )
 def test_the_other_verbs_go_along_their_index(
     connection: Connection, verb: Callable[[Connection, list[str]], object], index: str
@@ -143,6 +158,25 @@ def test_the_other_verbs_go_along_their_index(
 
     assert not [step for step in steps if step.startswith("SCAN entry")], steps
     assert any(f"INDEX {index} " in step for step in steps), steps
+
+
+def follower(connection: Connection) -> str:
+    """An entry that waits behind another one of its stream."""
+    query = (
+        "SELECT id FROM entry WHERE backend = 'events' AND stream = 's' AND state <> 3"
+        " AND head = 0 LIMIT 1"
+    )
+    return str(connection.execute(text(query)).scalar())
+
+
+def test_what_waits_in_a_scope_is_counted_in_its_index_alone(connection: Connection) -> None:
+    fill(connection)
+
+    steps = plans(connection, lambda: census.waiting_in(connection, [("events", "exp")]))
+
+    reads = [step for step in steps if " entry " in step]
+    assert len(reads) == 2
+    assert all(step.startswith("SEARCH entry USING COVERING INDEX entry_scope ") for step in reads)
 
 
 def test_reclaiming_reads_only_what_is_in_flight(connection: Connection) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from storage.accept import accept
-from storage.amend import discard, expire, retry
+from storage.amend import discard, expire, hold, release, retry
 from storage.claim import claim
 from storage.engine import writing_engine
 from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Wanted
@@ -60,10 +60,9 @@ def move(connection: Connection, verb: str, claimed: Any) -> None:
             reclaim(connection, now=NOW)
         case "expire":
             expire(connection, now=NOW + 2000)
-        case "retry":
-            retry(connection, [claimed.id], now=NOW, who="test")
-        case "discard":
-            discard(connection, [claimed.id], now=NOW, who="test")
+        case _:
+            verbs = {"hold": hold, "release": release, "retry": retry, "discard": discard}
+            verbs[verb](connection, [claimed.id], now=NOW, who="test")
 
 
 @pytest.mark.parametrize("state", list(State), ids=lambda state: state.name)
@@ -91,6 +90,35 @@ def test_a_late_worker_changes_nothing(connection: Connection, end: str) -> None
     assert connection.execute(text("SELECT * FROM entry")).all() == before
     assert connection.execute(text("SELECT COUNT(*) FROM receipt")).scalar() == 0
     assert connection.execute(text("SELECT COUNT(*) FROM attempt")).scalar() == 0
+
+
+def test_a_hold_and_its_release_change_nothing_else(connection: Connection) -> None:
+    claimed = put_into(connection, State.LEASED)
+    back = GiveBack(claimed, NOW + 500, in_doubt=True, counted=True, sent=True, absences=1)
+    settle(connection, [back], "events", URL, token="t", now=NOW + 5)
+    before = connection.execute(text("SELECT * FROM entry")).all()
+
+    hold(connection, [claimed.id], now=NOW, who="uid 7", reason="wrong run")
+    assert connection.execute(text("SELECT state, head, in_doubt FROM entry")).all() == [(2, 1, 1)]
+    release(connection, [claimed.id], now=NOW + 1, who="uid 8")
+
+    assert connection.execute(text("SELECT * FROM entry")).all() == before
+    audits = connection.execute(text("SELECT at, verb, entry_id, backend, who, detail FROM audit"))
+    assert audits.all() == [
+        (NOW, "hold", claimed.id, "events", "uid 7", "wrong run"),
+        (NOW + 1, "release", claimed.id, "events", "uid 8", ""),
+    ]
+
+
+@pytest.mark.parametrize("verb", [hold, release])
+def test_a_move_that_is_not_made_is_not_in_the_audit_trail(
+    connection: Connection, verb: Any
+) -> None:
+    claimed = put_into(connection, State.LEASED)
+
+    assert verb(connection, [claimed.id, "nobody"], now=NOW, who="x").keys() == {claimed.id}
+
+    assert connection.execute(text("SELECT COUNT(*) FROM audit")).scalar() == 0
 
 
 def test_an_entry_is_in_a_state_of_the_table() -> None:

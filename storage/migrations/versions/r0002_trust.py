@@ -14,6 +14,7 @@ SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 def upgrade() -> None:
     """Add to what revision 0001 made; nothing is rewritten."""
     _times()
+    _scopes()
     _pause()
     _worked()
     _loss()
@@ -32,6 +33,16 @@ def _times() -> None:
         ["boot_id"],
         sqlite_where=sa.text("synchronised = 0"),
         postgresql_where=sa.text("synchronised = 0"),
+    )
+
+
+def _scopes() -> None:
+    op.create_index(
+        "entry_scope",
+        "entry",
+        ["backend", "scope", "state"],
+        sqlite_where=sa.text("scope IS NOT NULL AND state <> 3"),
+        postgresql_where=sa.text("scope IS NOT NULL AND state <> 3"),
     )
 
 
