@@ -32,6 +32,7 @@ from agent.listener.looks import Looks
 from agent.listener.server import Listener
 from agent.notify import Notifier
 from agent.observing import Observer
+from agent.pausing import Pauses
 from agent.route import Route
 from agent.schedule import Schedule
 from agent.spool import Spool
@@ -156,6 +157,9 @@ class Daemon:
         for rest in await outbox.rests():
             if rest.backend in lanes:
                 lanes[rest.backend].rests.load(rest)
+        for pause in await outbox.pauses():
+            if pause.backend in lanes:
+                lanes[pause.backend].pausing.load(pause)
         intake = Intake(
             outbox,
             wiring.backend_kinds(self._settings),
@@ -208,10 +212,12 @@ class Daemon:
         )
         looks = Looks(outbox, status=observer.status, healthy=observer.stopped_loop)
         nudges = {name: lane.retry_now for name, lane in lanes.items()}
+        pausing = {name: lane.pausing for name, lane in lanes.items()}
+        pauses = Pauses(outbox, pausing, nudges, self._clock)
         app = application(
             door,
             looks,
-            Admin(outbox, self._clock, nudges),
+            Admin(outbox, self._clock, nudges, pauses, lambda backend: lanes[backend].wake()),
             admin_path=str(opened["admin"].getsockname()),
         )
         return Listener(

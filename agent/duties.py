@@ -11,6 +11,7 @@ from agent.clock import Clock
 from agent.lane import Lane
 from agent.notify import Notifier
 from agent.observing import Observer
+from agent.pausing import keep_true
 from agent.schedule import Body, Recurring
 from config.settings import Settings
 from storage.errors import DiskRefused
@@ -105,12 +106,16 @@ class Duties:
             pass
 
     async def clamp(self) -> None:
-        """Nothing may be due further away than the longest delay: a clock was wrong, or is."""
+        """Nothing may be due further away than the longest delay: a clock was wrong, or is.
+
+        Pauses, too, end when they should, whatever the clock says meanwhile.
+        """
         now = self._clock.now()
         for name, lane in self._lanes.items():
             horizon = now + lane.route.longest_delay_ms
             await self._outbox.clamp_due(name, now=now, horizon=horizon)
             lane.wake()
+        await keep_true(self._outbox, [lane.pausing for lane in self._lanes.values()], now)
 
     async def follow_clock(self, step_seconds: float) -> None:
         """The wall clock was set: what is stored in its terms keeps its distance from now.

@@ -16,6 +16,7 @@ from agent.clock import Clock
 from agent.delivery import Abandoned, Delivery, Outcome, groups, halves
 from agent.pace import Pace
 from agent.patience import DISK_SECONDS, Patience
+from agent.pausing import Pausing
 from agent.resting import Rests
 from agent.retry import Bug
 from agent.route import Progress, Route
@@ -61,6 +62,7 @@ class Lane:
         self.rests = Rests(
             route.name, route.policy, now=clock.now, monotonic=clock.monotonic, dice=dice
         )
+        self.pausing = Pausing(now=clock.now, monotonic=clock.monotonic)
         self._outbox = outbox
         self._clock = clock
         self._awake = asyncio.Event()
@@ -118,7 +120,7 @@ class Lane:
                 return wait
             now = self._clock.now()
             claims = await self._outbox.claim(self.route.name, wanted, now=now)
-            if self._stopping:
+            if self._stopping or self.pausing.seconds_left():
                 await self._settling.give_back(claims)
                 return wait
             if not claims:
@@ -158,6 +160,8 @@ class Lane:
         """What may be claimed now; and when nothing may, for how long."""
         if not self.route.open_at(self._clock.now()):
             return None, LONGEST_NAP_SECONDS
+        if (paused := self.pausing.seconds_left()) > 0:
+            return None, min(paused, LONGEST_NAP_SECONDS)
         pause = self.pace.wait()
         if pause > 0:
             return None, pause
@@ -227,7 +231,9 @@ class Lane:
             ]
             if ended:
                 await self._settling.settle(*zip(*ended, strict=True), tried_at=tried_at)
-            if waiting and (self._stopping or self.rests.get() is not None):
+            if waiting and (
+                self._stopping or self.pausing.seconds_left() or self.rests.get() is not None
+            ):
                 await self._settling.give_back([one for part in waiting for one in part])
                 return
 

@@ -38,12 +38,15 @@ class Observer:
         now = self._clock.now()
         counts = await self._outbox.census(now=now)
         rests = await self._outbox.rests()
+        scopes = [(rest.backend, rest.scope) for rest in rests if rest.scope]
         due = {name: await self._outbox.next_due(name) for name in self._lanes}
         picture = Picture(
             now=now,
             kinds={name: one.kind for name, one in self._settings.backends.items()},
             counts=counts,
             rests=rests,
+            pauses=[pause for lane in self._lanes.values() if (pause := lane.pausing.get())],
+            waiting=await self._outbox.waiting_in(scopes),
             rates=await self._outbox.rates(now=now),
             spool=self._spool.counts(),
             version=version("holdfast"),
@@ -55,6 +58,8 @@ class Observer:
 
     def backend_state(self, name: str) -> str:
         """How a backend is just now, for the producer's answer."""
+        if self._lanes[name].pausing.get():
+            return "paused"
         rest = self._lanes[name].rests.get()
         return rest.state if rest else "flowing"
 
@@ -69,9 +74,11 @@ class Observer:
     def _report(self, name: str, due: int | None, now: int) -> LaneReport:
         lane = self._lanes[name]
         closed = not lane.route.open_at(now)
+        quiet_since = max(lane.progress.last_outcome, lane.pausing.ended())
+        waits = closed or lane.pausing.get() is not None
         return LaneReport(
-            silent_seconds=self._clock.monotonic() - lane.progress.last_outcome,
-            due=due is not None and due <= now and not closed,
+            silent_seconds=self._clock.monotonic() - quiet_since,
+            due=due is not None and due <= now and not waits,
             next_attempt_at=max(due, now) if due is not None else None,
             note="outside its window" if closed else None,
         )

@@ -4,12 +4,12 @@ The same function serves the running daemon, which adds what its lanes know, and
 line when no daemon runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.census import Census
-from storage.entry import Rest
+from storage.census import MOST_COUNTED, Census
+from storage.entry import Pause, Rest
 from storage.lists import iso
 
 
@@ -25,7 +25,10 @@ class LaneReport:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything that a status is made of. Times are epoch ms."""
+    """Everything that a status is made of. Times are epoch ms.
+
+    `pauses`: those in force. `waiting`: how much waits in each (backend, scope) that rests.
+    """
 
     now: int
     kinds: Mapping[str, str]
@@ -37,6 +40,8 @@ class Picture:
     pid: int | None = None
     since: int | None = None
     lanes: Mapping[str, LaneReport] = field(default_factory=dict)
+    pauses: Sequence[Pause] = ()
+    waiting: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def build_status(picture: Picture) -> dict[str, Any]:
@@ -62,18 +67,21 @@ def build_status(picture: Picture) -> dict[str, Any]:
 
 def _backend(name: str, picture: Picture) -> dict[str, Any]:
     counts = picture.counts.get(name) or Census()
-    rests = {rest.scope: rest for rest in picture.rests if rest.backend == name}
-    whole = rests.pop("", None)
+    whole = next((r for r in picture.rests if (r.backend, r.scope) == (name, "")), None)
+    pause = next((p for p in picture.pauses if p.backend == name), None)
+    begun = pause or whole
     lane = picture.lanes.get(name)
     rate = picture.rates.get(name, 0.0)
-    state, reason = _state(name, picture, whole)
+    state, reason = _state(name, picture, pause, whole)
     oldest = counts.oldest_at
     error = counts.last_error
     return {
         "kind": picture.kinds.get(name),
         "state": state,
         "reason": reason or (lane.note if lane else None),
-        "since": iso(whole.since) if whole else None,
+        "since": iso(begun.since) if begun else None,
+        "pause": _told_pause(pause),
+        "rest": _told_rest(whole) if whole else None,
         "pending": counts.pending,
         "leased": counts.leased,
         "held": counts.held,
@@ -85,34 +93,68 @@ def _backend(name: str, picture: Picture) -> dict[str, Any]:
         "lost_total": counts.lost,
         "last_success_at": iso(counts.last_success_at),
         "last_error": {**error, "at": iso(error["at"])} if error else None,
-        "next_attempt_at": iso(_next_attempt(whole, lane, counts)),
+        "next_attempt_at": iso(_next_attempt(pause, whole, lane, counts)),
         "rate_per_minute": rate,
-        "eta_seconds": round(counts.pending / rate * 60, 1) if rate and counts.pending else None,
+        "eta_seconds": _eta(counts, rate) if pause is None else None,
         "silent_seconds": round(lane.silent_seconds, 1) if lane and lane.due else None,
-        "scopes": [
-            {
-                "scope": rest.scope,
-                "state": rest.state,
-                "reason": rest.reason,
-                "since": iso(rest.since),
-                "next_attempt_at": iso(rest.until),
-            }
-            for rest in rests.values()
-        ],
+        "scopes": _scopes(name, picture),
     }
 
 
-def _state(name: str, picture: Picture, whole: Rest | None) -> tuple[str, str | None]:
+def _state(
+    name: str, picture: Picture, pause: Pause | None, whole: Rest | None
+) -> tuple[str, str | None]:
+    """What is told first: a pause goes before the rest that may stand behind it."""
     if name not in picture.kinds:
         return "unconfigured", f"backends.{name} is not in the settings; its entries are kept"
+    if pause is not None:
+        end = "" if pause.until is None else f" until {iso(pause.until)}"
+        why = f": {pause.reason}" if pause.reason else ""
+        return "paused", f"by {pause.who}{end}{why}"
     if whole is None:
         return "flowing", None
     return whole.state, whole.reason
 
 
-def _next_attempt(whole: Rest | None, lane: LaneReport | None, counts: Census) -> int | None:
+def _told_pause(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    times = {"since": iso(pause.since), "until": iso(pause.until)}
+    return {**times, "who": pause.who, "reason": pause.reason}
+
+
+def _told_rest(rest: Rest) -> dict[str, Any]:
+    return {
+        "state": rest.state,
+        "reason": rest.reason,
+        "since": iso(rest.since),
+        "next_attempt_at": iso(rest.until),
+    }
+
+
+def _scopes(name: str, picture: Picture) -> list[dict[str, Any]]:
+    """The parts of the backend that rest, and how much waits in each."""
+    found = []
+    for rest in picture.rests:
+        if rest.backend == name and rest.scope:
+            waiting = picture.waiting.get((name, rest.scope), 0)
+            counted = {"waiting": min(waiting, MOST_COUNTED), "and_more": waiting > MOST_COUNTED}
+            found.append({"scope": rest.scope, **_told_rest(rest), **counted})
+    return found
+
+
+def _eta(counts: Census, rate: float) -> float | None:
+    return round(counts.pending / rate * 60, 1) if rate and counts.pending else None
+
+
+def _next_attempt(
+    pause: Pause | None, whole: Rest | None, lane: LaneReport | None, counts: Census
+) -> int | None:
     if not counts.pending:
         return None
+    if pause is not None:
+        ends = pause.until
+        return ends if ends is None or whole is None else max(ends, whole.until)
     if whole is not None:
         return whole.until
     return lane.next_attempt_at if lane else None

@@ -272,14 +272,19 @@ class Outbox:
         """Remember an operator's pause over a restart, with an audit row."""
         await self._call(partial(pauses.begin_pause, one=one))
 
-    async def keep_pause(self, one: Pause) -> None:
-        """Set the times of a pause right."""
-        await self._call(partial(pauses.keep_pause, one=one))
-
     async def end_pause(self, backend: str, *, now: int, who: str, reason: str) -> None:
         """Forget a pause, with an audit row."""
         end = partial(pauses.end_pause, backend=backend, now=now, who=who, reason=reason)
         await self._call(end)
+
+    async def forget_pause(self, over: Pause, *, now: int, who: str, reason: str) -> None:
+        """Forget a pause whose time has come."""
+        forget = partial(pauses.forget_pause, over=over, now=now, who=who, reason=reason)
+        await self._call(forget)
+
+    async def move_pause(self, stored: Pause, shown: Pause) -> None:
+        """Set the times of a pause right."""
+        await self._call(partial(pauses.move_pause, stored=stored, shown=shown))
 
     async def pauses(self) -> list[Pause]:
         """The pauses of all backends."""

@@ -5,6 +5,7 @@ accepted stays in the outbox, where a test can count it.
 """
 
 import asyncio
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -27,6 +28,7 @@ from agent.listener.looks import Looks
 from agent.listener.peers import PATIENCE, Patience
 from agent.listener.server import Listener
 from agent.listener.sockets import Place, make
+from agent.pausing import Pauses, Pausing
 from agent.status import Picture, build_status
 from storage.entry import Bury, Claim, Confirm, Failure, Receipt, Wanted
 from storage.outbox import Outbox
@@ -80,8 +82,12 @@ class Door:
         """Run `work` on the door's own loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
-    def ask(self, method: str, target: str, *, admin: bool = False) -> Answer:
-        return ask(self.admin if admin else self.socket, method, target)
+    def ask(self, method: str, target: str, *, admin: bool = False, said: Any = None) -> Answer:
+        """`said`: a JSON body."""
+        place = self.admin if admin else self.socket
+        if said is None:
+            return ask(place, method, target)
+        return ask(place, method, target, json.dumps(said), {"Content-Type": JSON})
 
     def hand_in(
         self, body: Any, headers: Mapping[str, str] | None = None, *, media_type: str = JSON
@@ -175,9 +181,12 @@ class Door:
         )
         looks = Looks(self.outbox, status=self._status, healthy=lambda: self.stopped_loop)
         nudges = {name: self._nudge(name) for name in BACKENDS}
-        app = application(
-            door, looks, Admin(self.outbox, clock, nudges), admin_path=str(self.admin)
-        )
+        self.pausing = {
+            name: Pausing(now=clock.now, monotonic=clock.monotonic) for name in BACKENDS
+        }
+        pauses = Pauses(self.outbox, self.pausing, nudges, clock)
+        admin = Admin(self.outbox, clock, nudges, pauses, self.woken.append)
+        app = application(door, looks, admin, admin_path=str(self.admin))
         places = [Place(path, 0o600, "no-such-group") for path in (self.socket, self.admin)]
         return Listener(
             app,
@@ -194,9 +203,17 @@ class Door:
 
     async def _status(self) -> dict[str, Any]:
         counts = await self.outbox.census(now=0)
+        pauses = [pause for one in self.pausing.values() if (pause := one.get())]
         spool = {"waiting": 0, "blocked": 0, "rejected": 0}
         return build_status(
             Picture(
-                now=0, kinds=BACKENDS, counts=counts, rests=[], rates={}, spool=spool, version="1"
+                now=0,
+                kinds=BACKENDS,
+                counts=counts,
+                rests=[],
+                rates={},
+                spool=spool,
+                version="1",
+                pauses=pauses,
             )
         )

@@ -7,6 +7,7 @@ from typing import Any
 from agent.cli.endings import CONFIGURATION, DAEMON_NEEDED, Ending, daemon_needed
 from agent.cli.raw import backends_of, kind_of, urls_of
 from agent.client import Denied, Unanswered, group_of, places_of
+from agent.pausing import in_force
 from agent.severity import NOT_RUNNING
 from agent.spool import count_spool
 from agent.status import Picture, build_status
@@ -38,6 +39,8 @@ def status_from_files(found: Sources, failure: Unanswered) -> dict[str, Any]:
             kinds=kinds,
             counts=still.counts,
             rests=still.rests,
+            pauses=in_force(still.pauses, now),
+            waiting=still.waiting,
             rates=still.rates,
             spool=count_spool(places.spool_dir, kinds),
             version=version("holdfast"),

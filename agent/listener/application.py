@@ -38,7 +38,12 @@ def application(door: EntriesDoor, looks: Looks, admin: Admin, *, admin_path: st
             by_method("/v1/entries/{id}", {"GET": looks.entry}),
             by_method("/v1/entries/{id}/retry", {"POST": operators_only(admin.retry)}),
             by_method("/v1/entries/{id}/discard", {"POST": operators_only(admin.discard)}),
-            by_method("/v1/backends/{name}/retry", {"POST": operators_only(admin.retry_backend)}),
+            by_method("/v1/entries/{id}/hold", {"POST": operators_only(admin.hold)}),
+            by_method("/v1/entries/{id}/release", {"POST": operators_only(admin.release)}),
+            *(
+                by_method(f"/v1/backends/{{name}}/{verb}", {"POST": operators_only(act)})
+                for verb, act in admin.backend_verbs().items()
+            ),
             by_method("/v1/receipts", {"GET": looks.receipts}),
             by_method("/v1/losses", {"GET": looks.losses}),
             by_method("/v1/status", {"GET": looks.status}),

@@ -181,6 +181,12 @@ def exposition(status: dict[str, Any]) -> bytes:
     )
     flowing = Gauge("holdfast_flowing", "1 while the backend flows", ["backend"], registry=registry)
     spool = Gauge("holdfast_spool_files", "Files in the spool", ["state"], registry=registry)
+    paused = Gauge(
+        "holdfast_paused", "1 while an operator lets it wait", ["backend"], registry=registry
+    )
+    resting = Gauge(
+        "holdfast_parts_at_rest", "Parts that wait by themselves", ["backend"], registry=registry
+    )
     for name, one in status["backends"].items():
         for state in ("pending", "leased", "held", "dead"):
             entries.labels(name, state).set(one[state])
@@ -188,6 +194,8 @@ def exposition(status: dict[str, Any]) -> bytes:
         delivered.labels(name).set(one["delivered_total"])
         lost.labels(name).set(one["lost_total"])
         flowing.labels(name).set(one["state"] == "flowing")
+        paused.labels(name).set(one["pause"] is not None)
+        resting.labels(name).set(len(one["scopes"]))
     for state, count in status["spool"].items():
         spool.labels(state).set(count)
     return generate_latest(registry)

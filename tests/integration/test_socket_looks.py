@@ -174,6 +174,7 @@ def test_metrics_are_what_prometheus_reads(door: Door) -> None:
     door.hand_in(event())
     door.hand_in(event())
     door.confirm()
+    door.ask("POST", "/v1/backends/elog/pause", admin=True)
 
     answer = door.ask("GET", "/metrics")
 
@@ -189,6 +190,9 @@ def test_metrics_are_what_prometheus_reads(door: Door) -> None:
         one.labels["backend"]: one.value for one in families["holdfast_delivered_entries"].samples
     }
     assert delivered["events"] == 1
+    for name, expected in (("holdfast_paused", 0), ("holdfast_flowing", 1)):
+        found = {one.labels["backend"]: one.value for one in families[name].samples}
+        assert (found["events"], found["elog"]) == (expected, 1 - expected)
 
 
 def test_health_is_that_of_the_loops(door: Door) -> None:
