@@ -225,8 +225,9 @@ class BackendKind:
     """Everything the agent knows of a kind of backend, as data. The registry holds one each.
 
     `batch_size`: entries that one `deliver` may take (1: one by one). `settles_after_seconds`:
-    how long after the last send an empty `find` starts to count; `absent_answers`: how many
-    empty answers, apart, prove that nothing landed. `limits`: the backend's rate limits, as far
+    how long after the last send an empty `find` starts to count, and `settles_per_file_seconds`
+    how much longer for each attachment; `absent_answers`: how many empty answers, apart, prove
+    that nothing landed. `limits`: the backend's rate limits, as far
     as its adapter has learnt them by now; the lane obeys.
     """
 
@@ -237,6 +238,7 @@ class BackendKind:
     batch_size: int = 1
     concurrency: int = 2
     settles_after_seconds: float = 5
+    settles_per_file_seconds: float = 0
     absent_answers: int = 2
     aliases: Mapping[str, str] | None = None
     limits: Callable[[Any], Sequence[Limit]] = lambda _: ()

@@ -117,7 +117,7 @@ class Delivery:
     async def _look(self, claim: Claim) -> Outcome | int:
         """A receipt, why there is none yet, or how often in a row the answer was "not there"."""
         last = claim.last_sent_at or claim.accepted_at
-        settled = self._settled_at(last)
+        settled = self._settled_at(last, files=len(claim.attachments))
         # A clock that was set back must not hold the entry: then `last` lies in the future.
         if last <= self._clock.now() < settled:
             return Postponed(settled, claim.absences)
@@ -146,9 +146,11 @@ class Delivery:
         self._log.error("adapter.bug", entries=[one.id for one in claims], exc_info=exc)
         return Bug(f"{type(exc).__name__}: {exc}")
 
-    def _settled_at(self, sent: int) -> int:
-        """When an empty answer starts to count for what was sent at `sent`."""
-        return sent + round(self._route.kind.settles_after_seconds * 1000)
+    def _settled_at(self, sent: int, *, files: int = 0) -> int:
+        """When an empty answer starts to count for what was sent at `sent`, with `files`."""
+        kind = self._route.kind
+        seconds = kind.settles_after_seconds + kind.settles_per_file_seconds * files
+        return sent + round(seconds * 1000)
 
 
 def cannot_tell(error: DeliveryError) -> DeliveryError:

@@ -7,38 +7,29 @@ The protocol, with what each answer means: docs/backends/elog.md.
 """
 
 import json
-import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from adapters.base import (
-    BackendKind,
-    DeliveryError,
-    EntryKind,
-    Rejected,
-    Site,
-    Uncertain,
-    Verdict,
-)
-from adapters.elog import files, search
+from adapters.base import BackendKind, DeliveryError, EntryKind, Site, Verdict
+from adapters.elog import files, proofs, runs, search
 from adapters.elog.payloads import (
     Post,
     RunParams,
-    escaped,
+    parent_of,
     post_address,
     post_form,
     run_params_address,
 )
-from adapters.elog.verdicts import foreign, value_of
+from adapters.elog.twins import Twins
+from adapters.elog.verdicts import Asked, NoSuchRun, is_crash
 from adapters.http import Answer, HttpClient
 from storage.entry import Claim, Doubt, Receipt
 
 # The proxy tells by the first part of the path which credential it should look for.
 GATES = {"none": "ws", "basic": "ws-auth", "bearer": "ws-jwt"}
-REMOTE_ID = re.compile(r"[0-9a-f]{24}")
 
 
 class Options(BaseModel, extra="forbid", frozen=True):
@@ -56,7 +47,12 @@ class Options(BaseModel, extra="forbid", frozen=True):
     )
     marker: search.Marker = Field(
         default="jira_ticket",
-        description="Where a post carries our id: in a field that is not shown, or in a tag.",
+        description="How a lost post is known again: a field that is not shown, a tag, its words.",
+    )
+    run_wait_seconds: float = Field(
+        default=runs.WAIT_SECONDS,
+        ge=0,
+        description="How long an entry waits for a run that has not begun; 0: for ever.",
     )
 
 
@@ -65,10 +61,12 @@ class Elog:
 
     def __init__(self, site: Site) -> None:
         self._now = site.now
-        self._marker: search.Marker = site.options.marker
+        self._options: Options = site.options
+        self._account = account(site)
         gate = site.options.gate or GATES[site.auth.method]
         self._base = f"{site.url.rstrip('/')}/{gate}/lgbk"
         self._http = HttpClient(site, base_url=self._base)
+        self._twins = Twins()
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Send the entries one by one, in order."""
@@ -82,14 +80,22 @@ class Elog:
         """
         if doubt.claim.kind != "post":
             return []
-        experiment = json.loads(doubt.claim.payload)["experiment"]
-        if self._marker == "tag":
-            query = {"tag": search.marker_tag(doubt.claim)}
-            return (await self._search(doubt, experiment, query))[0]
-        found, skew = await self._search(doubt, experiment, search.window(doubt))
-        if not found and abs(skew) > search.MARGIN_MS / 2:
-            found, _ = await self._search(doubt, experiment, search.window(doubt, skew))
-        return found
+        post = Post.model_validate(json.loads(doubt.claim.payload))
+        # Where a marker was sent, nothing else is compared.
+        form = self._form(doubt.claim, post) if self._options.marker == "content" else {}
+        sought = search.Sought(doubt, form, self._options.marker, self._now())
+        found, skew = await self._search(post.experiment, search.first_look(sought))
+        sought = replace(sought, skew=skew)
+        again = search.second_look(sought)
+        if again is not None:
+            found, _ = await self._search(post.experiment, again)
+        remote_ids = search.matches(found, sought)
+        if sought.marker == "content":
+            remote_ids = self._twins.free(doubt.claim, form, remote_ids)
+        return [
+            self._receipt(doubt.claim, post.experiment, remote_id, duplicate=True)
+            for remote_id in remote_ids
+        ]
 
     async def close(self) -> None:
         """Close connections."""
@@ -107,15 +113,18 @@ class Elog:
 
     async def _post(self, claim: Claim) -> Receipt:
         post = Post.model_validate(json.loads(claim.payload))
-        form = search.marked(post_form(post), claim, self._marker)
-        path = f"/lgbk/{quote(post.experiment, safe='')}/ws/new_elog_entry"
-        with files.opened(claim.attachments) as parts:
+        form = self._form(claim, post)
+        path = f"{_logbook(post.experiment)}/new_elog_entry"
+        with files.opened(claim.attachments) as parts, self._twins.under_way(claim, form):
             answer = await self._http.request("POST", path, form=form, files=parts or None)
-        stored = value_of(answer, self._base + path, post.experiment)
-        if not isinstance(stored, dict) or not REMOTE_ID.fullmatch(str(stored.get("_id"))):
-            raise foreign(answer, self._base + path)
-        files.check_echo(claim.attachments, stored)
-        return self._receipt(claim, post.experiment, stored["_id"])
+        try:
+            remote_id = proofs.stored_post(answer, self._asked(path, post.experiment), claim)
+        except NoSuchRun as missing:
+            if post.run is None:
+                raise
+            raise await self._missing_run(claim, post.experiment, post.run, answer) from missing
+        self._twins.answered(claim, remote_id)
+        return self._receipt(claim, post.experiment, remote_id)
 
     async def _add_run_params(self, claim: Claim) -> Receipt:
         entry = RunParams.model_validate(json.loads(claim.payload))
@@ -123,58 +132,86 @@ class Elog:
         answer = await self._http.request(
             "POST", path, params={"run_num": str(entry.run)}, json_text=json.dumps(entry.params)
         )
-        run = value_of(answer, self._base + path, entry.experiment)
-        if not _is_run(run, entry.run):
-            raise foreign(answer, self._base + path)
-        _check_params(entry, run["params"], answer)
+        # The server crashes on an unknown run as on any fault of its own: only its list of runs
+        # tells the one from the other.
+        existing = await self._runs(entry.experiment) if is_crash(answer) else None
+        if existing is not None and entry.run not in existing:
+            raise self._of_run(claim, entry.experiment, entry.run, existing, answer)
+        run_id = proofs.stored_params(answer, self._asked(path, entry.experiment), entry)
         # One run takes many entries: our id keeps the name of each apart from the others.
-        return Receipt(claim.id, remote_id=f"{run['_id']}/{claim.id}")
+        return Receipt(claim.id, remote_id=f"{run_id}/{claim.id}")
 
     async def _search(
-        self, doubt: Doubt, experiment: str, query: dict[str, str]
-    ) -> tuple[list[Receipt], int]:
-        path = f"/lgbk/{quote(experiment, safe='')}/ws/search_elog"
+        self, experiment: str, query: dict[str, str]
+    ) -> tuple[list[object], int | None]:
+        """What was found, and how far the server's clock is ahead of ours."""
+        path = f"{_logbook(experiment)}/search_elog"
         answer = await self._http.request("GET", path, params=query)
-        found = _entries(answer, self._base + path, experiment)
-        receipts = [
-            self._receipt(doubt.claim, experiment, remote_id, duplicate=True)
-            for remote_id in search.matches(found, doubt.claim, self._marker)
-        ]
-        return receipts, search.skew(answer, self._now())
+        found = proofs.found_entries(answer, self._asked(path, experiment))
+        return found, search.skew(answer, self._now())
+
+    async def _runs(self, experiment: str) -> list[int] | None:
+        """The numbers of all runs; None when the eLog does not tell (the account may not read)."""
+        path = f"{_logbook(experiment)}/runs"
+        try:
+            answer = await self._http.request("GET", path, params={"includeParams": "false"})
+            return proofs.run_numbers(answer, self._asked(path, experiment))
+        except DeliveryError:
+            return None  # what is known already decides
+
+    async def _missing_run(
+        self, claim: Claim, experiment: str, run: int, answer: Answer
+    ) -> DeliveryError:
+        existing = await self._runs(experiment)
+        return self._of_run(claim, experiment, run, existing, answer)
+
+    def _of_run(
+        self,
+        claim: Claim,
+        experiment: str,
+        run: int,
+        existing: list[int] | None,
+        answer: Answer,
+    ) -> DeliveryError:
+        # The slower of both clocks: one that was set forward must not end the waiting.
+        now = self._now() + min(0, search.skew(answer, self._now()) or 0)
+        return runs.verdict(
+            experiment,
+            run,
+            existing=existing,
+            waited_seconds=(now - claim.accepted_at) / 1000,
+            wait_seconds=self._options.run_wait_seconds,
+            answer=answer,
+        )
+
+    def _form(self, claim: Claim, post: Post) -> dict[str, str]:
+        return search.marked(post_form(post, parent_of(post, claim)), claim, self._options.marker)
+
+    def _asked(self, path: str, experiment: str) -> Asked:
+        return Asked(self._base + path, experiment, self._account)
 
     def _receipt(
         self, claim: Claim, experiment: str, remote_id: str, *, duplicate: bool = False
     ) -> Receipt:
-        url = f"{self._base}/lgbk/{quote(experiment, safe='')}/ws/search_elog?_id={remote_id}"
+        url = f"{self._base}{_logbook(experiment)}/search_elog?_id={remote_id}"
         return Receipt(claim.id, remote_id=remote_id, url=url, duplicate=duplicate)
 
 
-def _is_run(value: Any, number: int) -> bool:
-    """Is this the document of that run? Without its run_num the server takes the latest run."""
-    match value:
-        case {"_id": str(), "num": int(found), "params": dict()}:
-            return found == number
+def account(site: Site) -> str:
+    """Who we are, for the words of a verdict."""
+    match site.auth.method:
+        case "none":
+            return "nobody (auth.method is none)"
+        case "basic":
+            username = str(site.auth.username)
+            instrument = site.options.instrument
+            return username.replace("{instrument}", str(instrument)) if instrument else username
         case _:
-            return False
+            return "the account of our token"
 
 
-def _check_params(entry: RunParams, echoed: dict[str, Any], answer: Answer) -> None:
-    for name, value in escaped(entry.params).items():
-        if name not in echoed or echoed[name] != value:
-            detail = f"run {entry.run} of {entry.experiment} does not show {name!r} as it was sent"
-            raise Uncertain(detail, status=answer.status, excerpt=answer.text)
-
-
-def _entries(answer: Answer, url: str, experiment: str) -> list[Any]:
-    """The entries that a search found. A search that the server rejects is no "not there"."""
-    try:
-        found = value_of(answer, url, experiment)
-    except Rejected as exc:
-        detail = f"the search for a lost entry failed: {exc.detail}"
-        raise Uncertain(detail, status=exc.status, excerpt=exc.excerpt) from exc
-    if not isinstance(found, list):
-        raise foreign(answer, url)
-    return found
+def _logbook(experiment: str) -> str:
+    return f"/lgbk/{quote(experiment, safe='')}/ws"
 
 
 KIND = BackendKind(
@@ -194,6 +231,7 @@ KIND = BackendKind(
     batch_size=1,
     concurrency=2,
     settles_after_seconds=10,
+    settles_per_file_seconds=search.FILE_MS / 1000,
     absent_answers=2,
     aliases={"run_table": "run_params"},
 )

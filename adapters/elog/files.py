@@ -4,6 +4,7 @@ Promises: the name that is sent comes back unchanged, so that the echo can prove
 was kept; the server cuts names at "/" and silently drops a file whose name is empty then.
 """
 
+import io
 import mimetypes
 import re
 from collections import Counter
@@ -58,10 +59,29 @@ def check_echo(attachments: Sequence[Attachment], stored: Mapping[str, Any]) -> 
         raise Rejected(detail, status=200)
 
 
+class Source(io.BufferedReader):
+    """A kept file on its way out. Raises Rejected where the disk does not give it back."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._called = attachment.name
+        try:
+            super().__init__(io.FileIO(attachment.path))
+        except OSError as exc:
+            raise unreadable(attachment.name, exc) from exc
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As every file does."""
+        try:
+            return super().read(size)
+        except OSError as exc:
+            raise unreadable(self._called, exc) from exc
+
+
+def unreadable(name: str, exc: OSError) -> Rejected:
+    """Nothing was stored: the server takes no form that ends early."""
+    return Rejected(f"the attachment {name!r} cannot be read: {exc.strerror}")
+
+
 def _part(stack: ExitStack, attachment: Attachment) -> Part:
-    try:
-        file = stack.enter_context(attachment.path.open("rb"))
-    except OSError as exc:
-        detail = f"the attachment {attachment.name!r} cannot be read: {exc.strerror}"
-        raise Rejected(detail) from exc
+    file = stack.enter_context(Source(attachment))
     return ("files", (wire_name(attachment.name), file, wire_media_type(attachment)))

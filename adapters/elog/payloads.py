@@ -5,6 +5,7 @@ would store as something else (elog sheet, sections 3.5 and 3.6). Refusals point
 """
 
 import html
+import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -16,7 +17,8 @@ from pydantic import (
     field_validator,
 )
 
-from storage.entry import Address
+from adapters.base import Rejected
+from storage.entry import Address, Claim
 
 # The name becomes a part of the URL's path: a slash or a leading dot would lead elsewhere, to a
 # 404 that looks as if the whole server were gone.
@@ -25,6 +27,7 @@ Experiment = Annotated[
 ]
 RunNumber = Annotated[int, Field(ge=0)]
 # The server crashes on an id that is not a MongoDB id, so that nobody could tell why.
+OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
 # The server spells these characters of a parameter's name so, and answers with them so.
 STORED_AS = str.maketrans({".": "\uff0e", "$": "\uff04"})
@@ -37,6 +40,16 @@ def one_word(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """`text` if it can be the id or the key of an entry of ours."""
+    if not text.isprintable():
+        raise ValueError("must be printable characters only")
+    return text
+
+
+Reference = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)
+]
 Word = Annotated[str, AfterValidator(one_word)]
 # The first fault only: two million wrong words would take ten seconds to tell.
 Words = Annotated[list[Word], Field(fail_fast=True)]
@@ -68,7 +81,10 @@ class ForExperiment(BaseModel):
 
 
 class Post(ForExperiment):
-    """A logbook entry. `html`: the text is HTML already (it counts only beside a title)."""
+    """A logbook entry. `html`: the text is HTML already (it counts only beside a title).
+
+    `reply_to`: the eLog's id of the entry that this one answers, or the id or key of one of ours.
+    """
 
     text: str
     title: str | None = None
@@ -76,7 +92,7 @@ class Post(ForExperiment):
     tags: Words | None = None
     run: RunNumber | None = None
     author: Word | None = None
-    reply_to: ObjectId | None = None
+    reply_to: Reference | None = None
     emails: Words | None = None
     shift: ObjectId | None = None
     cross_post: Words | None = None
@@ -108,31 +124,63 @@ class RunParams(ForExperiment):
 
 
 def post_address(post: Post) -> Address:
-    """Posts of one experiment stay in order; an experiment can refuse by itself."""
+    """Posts of one experiment stay in order; an experiment can refuse by itself.
+
+    A reply to an entry of ours waits for it: only then has the eLog a name for it.
+    """
     labels = {"experiment": post.experiment}
     if post.run is not None:
         labels["run"] = str(post.run)
-    return Address(stream=post.experiment, scope=post.experiment, labels=labels)
+    remote = post.reply_to is None or OBJECT_ID.fullmatch(post.reply_to)
+    return Address(
+        stream=post.experiment,
+        scope=post.experiment,
+        waits_for=None if remote else post.reply_to,
+        labels=labels,
+    )
 
 
 def run_params_address(entry: RunParams) -> Address:
     """Parameters of one run stay in order: the last writer of a name wins on the server."""
+    run = run_scope(entry.experiment, entry.run)
     return Address(
-        stream=f"{entry.experiment}/{entry.run}",
-        scope=entry.experiment,
+        stream=run,
+        scope=run,
         labels={"experiment": entry.experiment, "run": str(entry.run)},
     )
 
 
-def post_form(post: Post) -> dict[str, str]:
-    """The form fields of new_elog_entry (elog sheet, section 3.5); no marker yet."""
+def run_scope(experiment: str, run: int) -> str:
+    """A run is a part of its experiment that can wait by itself, until it begins."""
+    return f"{experiment}/{run}"
+
+
+def parent_of(post: Post, claim: Claim) -> str | None:
+    """The eLog's id of the entry that this one answers. Raises Rejected when it never got one."""
+    if post.reply_to is None or OBJECT_ID.fullmatch(post.reply_to):
+        return post.reply_to
+    if claim.parent_id is None:
+        raise Rejected(
+            f"it answers the entry {post.reply_to}, which was discarded before the eLog had it."
+            " Hand it in again without reply_to, or discard this one, too"
+        )
+    if not OBJECT_ID.fullmatch(claim.parent_id):
+        raise Rejected(f"it answers the entry {post.reply_to}, which is no post: nothing can")
+    return claim.parent_id
+
+
+def post_form(post: Post, parent: str | None = None) -> dict[str, str]:
+    """The form fields of new_elog_entry (elog sheet, section 3.5); no marker yet.
+
+    `parent`: the eLog's id of the entry that this one answers.
+    """
     fields = {
         "log_text": shown_text(post),
         "log_title": (post.title or "").strip(),
         "log_tags": " ".join(post.tags or []),
         "run_num": "" if post.run is None else str(post.run),
         "author": post.author or "",
-        "parent": post.reply_to or "",
+        "parent": parent or "",
         "log_emails": " ".join(post.emails or []),
         "shift": post.shift or "",
     }

@@ -1,70 +1,66 @@
 """What the eLog's answers mean (elog sheet, sections 2 and 6).
 
-Promises: every answer has a deliberate home, chosen by status *and* body, because the server
-labels its HTML and text errors as JSON. Only `value_of` ever says yes.
+Promises: pure; every answer has a deliberate home, chosen by status *and* body, because the
+server labels its HTML and text errors as JSON. Only `value_of` ever says yes. The table in
+docs/backends/elog.md says the same, and a test holds the two together.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import DeliveryError, Parked, Refused, Rejected, Uncertain
 from adapters.http import Answer, refusal_of_us
 
+NO_RUN = "Cannot find run with specified run number"  # how a post to an unknown run is refused
 
-def value_of(answer: Answer, url: str, experiment: str) -> Any:
+
+class NoSuchRun(Rejected):
+    """The eLog has no run of that number. Whether it may still begin is another question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom we asked about which experiment, and as whom: for the words of a verdict."""
+
+    url: str
+    experiment: str
+    account: str
+
+
+def value_of(answer: Answer, asked: Asked) -> Any:
     """The `value` of a successful answer. Raises the verdict of every other answer."""
     if answer.status != 200:  # noqa: PLR2004 - no other status is ever a success
-        raise refusal(answer, url, experiment)
+        raise refusal(answer, asked)
     if answer.is_html:
-        raise foreign(answer, url)
+        raise foreign(answer, asked)
     match answer.json():
         case {"success": True, "value": value}:
             return value
         case {"success": False, **rest}:
-            reason = rest.get("errormsg") or "it gave no reason"
-            raise Rejected(f"the eLog refused it: {reason}", status=200, excerpt=answer.text)
+            raise _soft_refusal(answer, str(rest.get("errormsg") or "it gave no reason"))
         case None if answer.body.lstrip()[:1] in (b"", b"{"):
-            raise Uncertain(f"the answer of {url} was cut off", status=200, excerpt=answer.text)
-    raise foreign(answer, url)
+            cut = f"the answer of {asked.url} was cut off"
+            raise Uncertain(cut, status=200, excerpt=answer.text)
+    raise foreign(answer, asked)
 
 
-def foreign(answer: Answer, url: str) -> Refused:
+def foreign(answer: Answer, asked: Asked) -> Refused:
     """A success that is not the eLog's, such as a login page: it may have landed all the same."""
-    detail = f"{url} answered {answer.status}, but not as an eLog does: is something in between?"
+    detail = (
+        f"{asked.url} answered {answer.status}, but not as an eLog does: is something in between?"
+    )
     return Refused(detail, status=answer.status, excerpt=answer.text, landed=True)
 
 
-def refusal(answer: Answer, url: str, experiment: str) -> DeliveryError:
+def refusal(answer: Answer, asked: Asked) -> DeliveryError:
     """The verdict of an answer whose status is not 200."""
-    return _of_scope(answer, experiment) or _of_entry(answer) or _of_us(answer, url)
+    return _of_scope(answer, asked) or _of_entry(answer) or _of_us(answer, asked.url)
 
 
-def _of_scope(answer: Answer, experiment: str) -> Parked | None:
-    match answer.status:
-        case 403:
-            detail = (
-                f"we may not do this in {experiment} now: an operator account may use only the"
-                " active experiment, other accounts need a role there"
-            )
-        case 423:
-            detail = f"the experiment {experiment} is locked"
-        case _:
-            return None
-    return Parked(detail, scope=experiment, status=answer.status, excerpt=answer.text)
-
-
-def _of_entry(answer: Answer) -> Rejected | None:
-    match answer.status:
-        case 400 | 413 | 415 | 422:
-            detail = f"the eLog does not take it (status {answer.status})"
-        # An unknown experiment is the application's own 404, labelled as JSON; a missing route
-        # is text/html and says nothing about the entry.
-        case 404 if answer.media_type == "application/json":
-            detail = "the eLog knows no such experiment (names are case-sensitive)"
-        case 500 if is_hard_refusal(answer):
-            detail = f"the eLog refused it: {answer.text.strip()}"
-        case _:
-            return None
-    return Rejected(detail, status=answer.status, excerpt=answer.text)
+def is_crash(answer: Answer) -> bool:
+    """Is this the application's own page of an exception that nobody caught (class C)?"""
+    own_label = answer.media_type == "application/json"
+    return answer.status == 500 and own_label and answer.is_html  # noqa: PLR2004 - the one status
 
 
 def is_hard_refusal(answer: Answer) -> bool:
@@ -80,6 +76,73 @@ def is_hard_refusal(answer: Answer) -> bool:
     )
 
 
+def blind(refused: DeliveryError, asked: Asked) -> DeliveryError:
+    """The verdict of a search that failed: whatever it is, it never reads as "not there"."""
+    match refused:
+        case Parked(status=403):
+            detail = (
+                f"{asked.account} may not read {asked.experiment} (403), so nobody can look"
+                " whether an entry arrived whose answer was lost. It is not sent again: give the"
+                " account the role Reader there, or look in the logbook and discard the entry if"
+                " it is there"
+            )
+            return Parked(detail, scope=asked.experiment, status=403, excerpt=refused.excerpt)
+        case Rejected():
+            detail = f"the search for a lost entry failed: {refused.detail}"
+            return Uncertain(detail, status=refused.status, excerpt=refused.excerpt)
+        case _:
+            return refused
+
+
+def _soft_refusal(answer: Answer, reason: str) -> Rejected:
+    kind = NoSuchRun if reason.startswith(NO_RUN) else Rejected
+    return kind(f"the eLog refused it: {reason}", status=200, excerpt=answer.text)
+
+
+def _of_scope(answer: Answer, asked: Asked) -> Parked | None:
+    unknown = False
+    match answer.status:
+        case 403:
+            detail = _not_allowed(asked)
+        case 423:
+            detail = (
+                f"the experiment {asked.experiment} is locked (423): its entries wait until"
+                " somebody unlocks it"
+            )
+        # The application's own 404, labelled as JSON; a missing route is text/html and says
+        # nothing about the experiment.
+        case 404 if answer.media_type == "application/json":
+            detail = (
+                f"the eLog knows no experiment {asked.experiment} (404; names are case-sensitive)"
+            )
+            unknown = True
+        case _:
+            return None
+    return Parked(
+        detail, scope=asked.experiment, unknown=unknown, status=answer.status, excerpt=answer.text
+    )
+
+
+def _not_allowed(asked: Asked) -> str:
+    return (
+        f"{asked.account} may not do this in {asked.experiment} now (403). An operator account may"
+        " write only to the experiment that is active on its instrument: then these entries leave"
+        f" by themselves once {asked.experiment} is active again. Any other account needs the role"
+        " Writer there"
+    )
+
+
+def _of_entry(answer: Answer) -> Rejected | None:
+    match answer.status:
+        case 400 | 413 | 415 | 422:
+            detail = f"the eLog does not take it (status {answer.status})"
+        case 500 if is_hard_refusal(answer):
+            detail = f"the eLog refused it: {answer.text.strip()}"
+        case _:
+            return None
+    return Rejected(detail, status=answer.status, excerpt=answer.text)
+
+
 def _of_us(answer: Answer, url: str) -> DeliveryError:
     status, excerpt = answer.status, answer.text
     shared = refusal_of_us(answer, url)
@@ -89,6 +152,7 @@ def _of_us(answer: Answer, url: str) -> DeliveryError:
         detail = f"{url} answered {status}: it may have done it before it failed"
         return Uncertain(detail, status=status, excerpt=excerpt)
     if status < 300:  # noqa: PLR2004 - the range is the meaning
-        return foreign(answer, url)
+        detail = f"{url} answered {status}, but not as an eLog does: is something in between?"
+        return Refused(detail, status=status, excerpt=excerpt, landed=True)
     detail = f"{url} answered {status}: is the url of the backend right?"
     return Refused(detail, status=status, excerpt=excerpt)

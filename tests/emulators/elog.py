@@ -1,7 +1,8 @@
 """An eLog server with its proxy: gates, roles, posts, run parameters, searches (elog sheet).
 
 Its own switches: `lock_guards_posts` (older servers refuse posts to a locked experiment),
-`anonymous_user` (who comes through the gate without credentials). What happens to a logbook
+`anonymous_user` (who comes through the gate without credentials), `crashes` (how many of the next
+writes are done and then answered with the application's own 500). What happens to a logbook
 meanwhile (an edit, a switch, a lock, a new run) is in elog_world.py; `mails` counts the mails.
 
     python -m tests.emulators.elog --port 8000 --experiment mfxl1000123 --account mfxopr:secret
@@ -64,6 +65,7 @@ class ElogEmulator:
         self.world = World(self.people, now)
         self.store = self.world.store
         self.cookies_received = 0
+        self.crashes = 0
         for name in experiments:
             self.world.add_experiment(name, runs)
         self.app = Starlette(
@@ -135,6 +137,9 @@ class ElogEmulator:
                 return await do(request, where)
             self._admit(request, privilege, where)
             response = await do(request, where)
+            if privilege == "post" and self.crashes:
+                self.crashes -= 1
+                raise crash()
             response.set_cookie("session", self.people.open_session(where.name, privilege))
             return response
 

@@ -79,16 +79,22 @@ async def verdict_of(adapter: Adapter, claim: Claim) -> Verdict:
 
 
 def a_post(
-    text: str = "beam is back", attachments: tuple[Attachment, ...] = (), **more: Any
+    text: str = "beam is back",
+    attachments: tuple[Attachment, ...] = (),
+    known: dict[str, Any] | None = None,
+    **more: Any,
 ) -> Claim:
+    """A post; `known` is what the claim says beside the payload."""
     payload = {"experiment": EXPERIMENT, "text": text, **more}
     scope = payload["experiment"]
-    return a_claim(payload, kind="post", stream=scope, scope=scope, attachments=attachments)
+    fields = {"kind": "post", "stream": scope, "scope": scope, "attachments": attachments}
+    return a_claim(payload, **fields, **(known or {}))
 
 
 def some_params(params: dict[str, Any], run: int = 1, experiment: str = EXPERIMENT) -> Claim:
     payload = {"experiment": experiment, "run": run, "params": params}
-    return a_claim(payload, kind="run_params", stream=f"{experiment}/{run}", scope=experiment)
+    place = f"{experiment}/{run}"
+    return a_claim(payload, kind="run_params", stream=place, scope=place)
 
 
 def a_file(

@@ -33,10 +33,16 @@ HTML = "text/html; charset=utf-8"
 Answered = Callable[..., Awaitable[Verdict]]
 
 
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with Served(ElogEmulator(experiments=(EXPERIMENT, "mfxl1000223"))) as made:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with Served(ElogEmulator()) as made:
         yield made
+
+
+@pytest.fixture
+def served(server: Served) -> Served:
+    server.serve(ElogEmulator(experiments=(EXPERIMENT, "mfxl1000223")))
+    return server
 
 
 @pytest.fixture
@@ -180,6 +186,51 @@ async def test_a_file_that_is_gone_from_the_outbox_is_not_sent(
     assert not served.faulty.requests
 
 
+async def test_a_file_that_the_disk_does_not_give_back_is_named(
+    served: Served, adapter: Adapter
+) -> None:
+    # Opens like any file; reading it is an input/output error.
+    broken = Attachment("plot.png", None, None, 1, "", Path("/proc/self/mem"))
+
+    verdict = await verdict_of(adapter, a_post(attachments=(broken,)))
+    after = await verdict_of(adapter, a_post("after"))
+
+    assert isinstance(verdict, Rejected)
+    assert "'plot.png'" in verdict.detail
+    assert "Input/output error" in verdict.detail
+    assert isinstance(after, Receipt)
+    assert [entry["content"] for entry in served.emulator.ledger()] == ["after"]
+
+
+async def test_a_reply_to_an_entry_of_ours_names_it_as_the_elog_does(
+    served: Served, adapter: Adapter
+) -> None:
+    first = await verdict_of(adapter, a_post("first"))
+    assert isinstance(first, Receipt)
+    known = {"waits_for": first.entry_id, "parent_id": first.remote_id}
+
+    receipt = await verdict_of(adapter, a_post("second", reply_to=first.entry_id, known=known))
+
+    assert isinstance(receipt, Receipt)
+    assert stored(served, content="second")[0]["parent"] == first.remote_id
+
+
+@pytest.mark.parametrize(
+    ("parent_id", "told"), [(None, "discarded"), ("6b02d5fd77e06dbaf0b4893d/01KC", "no post")]
+)
+async def test_a_reply_to_what_the_elog_never_got_is_not_sent(
+    served: Served, adapter: Adapter, parent_id: str | None, told: str
+) -> None:
+    known = {"waits_for": "01KC", "parent_id": parent_id}
+
+    verdict = await verdict_of(adapter, a_post(reply_to="the first one", known=known))
+
+    assert isinstance(verdict, Rejected)
+    assert "the first one" in verdict.detail
+    assert told in verdict.detail
+    assert not served.faulty.requests
+
+
 async def test_run_parameters_are_confirmed_by_the_echoed_run(
     served: Served, adapter: Adapter
 ) -> None:
@@ -256,7 +307,7 @@ async def test_an_experiment_that_is_not_active_waits_alone(
     other = await verdict_of(adapter, a_post(experiment="mfxl1000223"))
 
     assert isinstance(parked, Parked)
-    assert parked.scope == claim.scope == EXPERIMENT
+    assert (parked.scope, parked.unknown) == (EXPERIMENT, False)
     assert isinstance(other, Receipt)
 
 
@@ -289,7 +340,7 @@ async def test_an_older_server_parks_posts_to_a_locked_experiment(
 
 
 async def test_one_verdict_per_entry_in_order(served: Served, adapter: Adapter) -> None:
-    verdicts = await adapter.deliver([a_post("one"), a_post(run=999), a_post("three")])
+    verdicts = await adapter.deliver([a_post("one"), a_post(reply_to="0" * 24), a_post("three")])
 
     assert [type(verdict) for verdict in verdicts] == [Receipt, Rejected, Receipt]
     assert [entry["content"] for entry in served.emulator.ledger()] == ["one", "three"]

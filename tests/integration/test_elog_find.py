@@ -37,10 +37,16 @@ from tests.emulators.kit import Served
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-@pytest.fixture
-def served() -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
     with Served(ElogEmulator()) as made:
         yield made
+
+
+@pytest.fixture
+def served(server: Served) -> Served:
+    server.serve(ElogEmulator())
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +67,7 @@ async def connect() -> AsyncIterator[Connect]:
         yield make
 
 
-@pytest.fixture(params=["jira_ticket", "tag"])
+@pytest.fixture(params=["jira_ticket", "tag", "content"])
 async def adapter(served: Served, connect: Connect, request: pytest.FixtureRequest) -> Adapter:
     return connect(served, marker=request.param)
 
@@ -205,6 +211,7 @@ async def test_a_search_without_permission_waits_with_the_experiment(
         await adapter.find(in_doubt(a_post()))
 
     assert parked.value.scope == EXPERIMENT
+    assert "mfxopr may not read" in parked.value.detail
 
 
 @pytest.mark.parametrize(
@@ -239,7 +246,7 @@ async def test_a_search_that_fails_is_not_an_empty_one(
         (200, as_json({"success": True, "value": {"a": 1}}), Refused),
         (200, as_json({"success": False, "errormsg": "no"}), Uncertain),
         (200, as_json({"success": True}), Refused),
-        (404, page("404 Not Found"), Uncertain),
+        (404, page("404 Not Found"), Parked),
         (500, b"Please specify the tag", Uncertain),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 from adapters.base import (
     Adapter,
+    AuthOptions,
     DeliveryError,
     Parked,
     Refused,
@@ -44,10 +45,16 @@ HTML = "text/html; charset=utf-8"
 Answered = Callable[..., Awaitable[Verdict]]
 
 
-@pytest.fixture
-def served() -> Iterator[Served]:
-    with Served(ElogEmulator(experiments=(EXPERIMENT, "mfxl1000223"))) as made:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with Served(ElogEmulator()) as made:
         yield made
+
+
+@pytest.fixture
+def served(server: Served) -> Served:
+    server.serve(ElogEmulator(experiments=(EXPERIMENT, "mfxl1000223")))
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +91,12 @@ async def answered(stranger: Served, connect: Connect) -> Answered:
 @pytest.mark.parametrize(
     ("claim", "verdict", "told"),
     [
-        (a_post(run=999), Rejected, "run number - 999"),
+        (a_post(run=999), Parked, "has not begun"),
         (a_post(reply_to="0" * 24), Rejected, "Cannot find parent entry"),
         (a_post(author="ghost"), Uncertain, "500"),
-        (a_post(experiment="MFXL1000123"), Rejected, "case-sensitive"),
-        (some_params({"a": 1}, experiment="nope"), Rejected, "no such experiment"),
-        (some_params({"a": 1}, run=999), Uncertain, "500"),
+        (a_post(experiment="MFXL1000123"), Parked, "case-sensitive"),
+        (some_params({"a": 1}, experiment="nope"), Parked, "no experiment nope"),
+        (some_params({"a": 1}, run=999), Parked, "has not begun"),
     ],
 )
 async def test_what_the_server_says_of_an_entry(
@@ -217,7 +224,7 @@ ENTRY = {"_id": AN_ID, "content": "x"}
         (400, page("400 Bad Request"), JSON, Rejected),
         (401, page("401 Unauthorized"), HTML, Refused),
         (403, page("403 Forbidden"), JSON, Parked),
-        (404, page("404 Not Found"), JSON, Rejected),
+        (404, page("404 Not Found"), JSON, Parked),
         (404, page("404 Not Found"), HTML, Refused),
         (405, page("405 Method Not Allowed"), HTML, Refused),
         (413, page("413 Request Entity Too Large"), HTML, Rejected),
@@ -244,6 +251,42 @@ async def test_each_answer_has_its_verdict(
     assert judged.status == status
     if status in (200, 201) and isinstance(judged, Refused):
         assert judged.landed, "a foreign success may have landed: look before sending again"
+
+
+@pytest.mark.parametrize("claim", [a_post(), some_params({"a": 1})], ids=["post", "run_params"])
+async def test_an_unknown_experiment_is_told_from_one_that_cannot_now(
+    answered: Answered, claim: Claim
+) -> None:
+    verdicts = [await answered(claim, status, page("no")) for status in (403, 404, 423)]
+
+    assert [(one.scope, one.unknown) for one in verdicts if isinstance(one, Parked)] == [
+        (EXPERIMENT, False),
+        (EXPERIMENT, True),
+        (EXPERIMENT, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("auth", "account"),
+    [
+        (
+            AuthOptions(method="basic", username="{instrument}opr", password_file="password"),
+            "mfxopr",
+        ),
+        (AuthOptions(method="bearer", token_file="token"), "our token"),
+        (AuthOptions(), "auth.method is none"),
+    ],
+)
+async def test_a_403_names_the_account_and_what_helps(
+    stranger: Served, connect: Connect, auth: AuthOptions, account: str
+) -> None:
+    stranger.emulator.says(403, page("403 Forbidden"), JSON)
+
+    verdict = await verdict_of(connect(stranger, auth=auth), a_post())
+
+    assert isinstance(verdict, Parked)
+    for told in (account, EXPERIMENT, "active", "role Writer", "403"):
+        assert told in verdict.detail
 
 
 async def test_the_servers_reason_reaches_the_person_who_reads_it(answered: Answered) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from adapters.elog import KIND
-from adapters.elog.payloads import Post, RunParams, post_form
+from adapters.elog.payloads import Post, RunParams, post_address, post_form
 from storage.entry import Address
 
 POST: dict[str, Any] = {"experiment": "mfxl1000123", "text": "beam is back"}
@@ -65,7 +65,10 @@ def test_a_good_post_is_accepted(more: dict[str, Any]) -> None:
         ({"run": True}, "run"),
         ({"run": -1}, "run"),
         ({"run": "current"}, "run"),
-        ({"reply_to": "zzz"}, "reply_to"),
+        ({"reply_to": ""}, "reply_to"),
+        ({"reply_to": "a\nb"}, "reply_to"),
+        ({"reply_to": "x" * 201}, "reply_to"),
+        ({"reply_to": 7}, "reply_to"),
         ({"shift": "night"}, "shift"),
         ({"html": "yes"}, "html"),
         ({"title": ["T"]}, "title"),
@@ -149,7 +152,7 @@ def test_bad_run_parameters_are_refused_at_the_field(more: dict[str, Any], point
             PARAMS,
             Address(
                 stream="mfxl1000123/7",
-                scope="mfxl1000123",
+                scope="mfxl1000123/7",
                 labels={"experiment": "mfxl1000123", "run": "7"},
             ),
         ),
@@ -161,6 +164,21 @@ def test_an_entry_knows_where_it_belongs(
     found = KIND.kinds[kind]
 
     assert found.address(found.payload.model_validate(payload)) == address
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "waits_for"),
+    [
+        ("6B02d5fd77e06dbaf0b4893d", None),
+        ("01KCV4V8ZQ8Q7P9K3M5N6R7S8T", "01KCV4V8ZQ8Q7P9K3M5N6R7S8T"),
+        ("shift 7: begin", "shift 7: begin"),
+        ("6b02d5fd77e06dbaf0b4893", "6b02d5fd77e06dbaf0b4893"),
+    ],
+)
+def test_a_reply_to_an_entry_of_ours_waits_for_it(reply_to: str, waits_for: str | None) -> None:
+    post = Post.model_validate(POST | {"reply_to": reply_to})
+
+    assert post_address(post).waits_for == waits_for
 
 
 def test_what_is_not_given_is_not_sent() -> None:
@@ -178,7 +196,14 @@ def test_run_table_is_another_name_of_run_params() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"gate": "ws/../x"}, {"instrument": "m/x"}, {"station": 0}, {"marker": "content"}]
+    "options",
+    [
+        {"gate": "ws/../x"},
+        {"instrument": "m/x"},
+        {"station": 0},
+        {"marker": "title"},
+        {"run_wait_seconds": -1},
+    ],
 )
 def test_wrong_settings_are_refused_by_name(options: dict[str, Any]) -> None:
     assert refusal(KIND.options, options)[0] == next(iter(options))
