@@ -1,5 +1,6 @@
 """Asking the running agent on behalf of a command. Raises Ending where that is not possible."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,12 @@ class Agent:
             raise ending_of(status, body)
         return body
 
-    def act(self, path: str) -> tuple[int, Any]:
+    def act(self, path: str, said: Mapping[str, Any] | None = None) -> tuple[int, Any]:
         """POST, as an operator. Raises Ending (69) when there is no agent, or we may not."""
+        body = None if said is None else json.dumps(said).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            return ask(self._places.admin_socket, "POST", path)
+            return ask(self._places.admin_socket, "POST", path, body=body, headers=headers)
         except Unanswered as failure:
             raise daemon_needed(failure, self._file) from failure
 
@@ -45,9 +48,9 @@ class Agent:
         """One entry whole."""
         return self.look(f"/v1/entries/{quote(id_, safe='')}")
 
-    def move(self, id_: str, verb: str) -> tuple[int, Any]:
+    def move(self, id_: str, verb: str, said: Mapping[str, Any] | None = None) -> tuple[int, Any]:
         """An operator's verb on one entry."""
-        return self.act(f"/v1/entries/{quote(id_, safe='')}/{verb}")
+        return self.act(f"/v1/entries/{quote(id_, safe='')}/{verb}", said)
 
     def status(self) -> dict[str, Any]:
         """The agent's status."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli import check, daemon, listing, moves, put, showing, status
+from agent.cli import check, daemon, listing, moves, pausing, put, showing, status
 from agent.cli.endings import CONFIGURATION, INTERRUPTED, OK, USAGE, Ending
 from agent.cli.plain import PlainCommand, PlainGroup
 from agent.cli.printing import note
@@ -73,6 +73,10 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("show", showing.show, showing.EXAMPLES),
     ("retry", moves.retry, moves.RETRY_EXAMPLES),
     ("discard", moves.discard, moves.DISCARD_EXAMPLES),
+    ("hold", moves.hold, moves.HOLD_EXAMPLES),
+    ("release", moves.release, moves.RELEASE_EXAMPLES),
+    ("pause", pausing.pause, pausing.PAUSE_EXAMPLES),
+    ("resume", pausing.resume, pausing.RESUME_EXAMPLES),
     ("check", check.check, check.EXAMPLES),
 )
 for _name, _command, _examples in COMMANDS:

@@ -1,6 +1,7 @@
 """What a command reads: its file or standard input, the files to attach, labels."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from agent.cli.endings import NO_INPUT, Ending, usage
 from agent.client import Upload
 
 STANDARD_INPUT = "-"
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST_PAUSE_SECONDS = 366 * UNITS["d"]  # who means longer leaves --for away
 ENTRY_NAMES = ("entry.json", "entry.md")  # what the spool calls the entry beside its files
 
 
@@ -79,6 +82,17 @@ def seconds(text: str, option: str) -> float:
         value = 0.0
     if not 0 < value < inf:
         raise usage(f"{option} {text!r}: must be a number of seconds above 0")
+    return value
+
+
+def duration(text: str, option: str) -> float:
+    """A time such as 90s, 10m, 2h, 1d or 1h30m, in seconds. Raises Ending (64)."""
+    if not re.fullmatch(r"(?:[0-9]{1,9}[smhd])+", text):
+        raise usage(f"{option} {text!r}: write it as 30s, 10m, 2h, 1d or 1h30m")
+    parts = re.findall(r"([0-9]+)([smhd])", text)
+    value = float(sum(int(number) * UNITS[unit] for number, unit in parts))
+    if not 0 < value <= LONGEST_PAUSE_SECONDS:
+        raise usage(f"{option} {text!r}: must be above 0, and a year at most")
     return value
 
 

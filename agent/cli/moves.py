@@ -1,84 +1,34 @@
-"""`holdfast retry` and `holdfast discard`: what operators do to entries.
+"""`holdfast retry`, `discard`, `hold`, `release`: what operators do to entries.
 
-Promises: every id has an outcome that is printed; one that fails does not stop the others;
-a backend's entries are discarded together only by somebody who said yes. Entries that are
-being sent are never discarded: the agent refuses that.
+Promises: a backend's entries are discarded together only by somebody who said yes. Entries
+that are being sent are neither held nor discarded: the agent refuses that.
 """
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
 import typer
 
 from agent.cli.agents import Agent
-from agent.cli.endings import (
-    OK,
-    OK_ANSWERS,
-    REFUSED,
-    detail_of,
-    ending_of,
-    temporary,
-    usage,
+from agent.cli.choosing import (
+    AsJson,
+    Backend,
+    Chosen,
+    Ids,
+    Reason,
+    chosen_of,
+    move_backends,
+    move_ids,
 )
-from agent.cli.inputs import STANDARD_INPUT, one_of, words_on_standard_input
-from agent.cli.printing import note, print_json, print_outcome
+from agent.cli.endings import usage
+from agent.cli.inputs import one_of
+from agent.cli.printing import note
 from agent.cli.words import STATES, count, examples
 
-EVERYTHING = "ALL"  # in capitals: not typed by accident
 DISCARDABLE = ("dead", "pending", "held")  # never what is being sent
-DONE = {"retry": "retried", "discard": "discarded"}
-
-Ids = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="ID|ALL|-", help="`-`: ids on standard input. ALL: every backend's."),
-]
-Backend = Annotated[str | None, typer.Option(metavar="NAME", help="All of this backend.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which entries are meant: some ids, or all of one backend, or of every one."""
-
-    ids: tuple[str, ...] = ()
-    backend: str | None = None
-    everything: bool = False
-    standard_input: bool = False
-
-
-@dataclass
-class Outcomes:
-    """What became of each entry."""
-
-    verb: str
-    as_json: bool
-    done: list[str] = field(default_factory=list)
-    failed: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, id_: str, status: int, body: Any) -> None:
-        """Note the agent's answer about one entry, and tell it."""
-        if status in OK_ANSWERS:
-            self.done.append(id_)
-            if not self.as_json:
-                print_outcome({}, f"{DONE[self.verb]} {id_}", as_json=False)
-            return
-        if temporary(status):
-            raise ending_of(status, body)
-        detail = detail_of(status, body)
-        self.failed.append({"id": id_, "status": status, "detail": detail})
-        note(f"{id_}: {detail}")
-
-    def end(self) -> int:
-        """Print what programs want to know; the exit code."""
-        if self.as_json:
-            print_json({"done": self.done, "failed": self.failed})
-        return REFUSED if self.failed else OK
-
 
 RETRY_EXAMPLES = examples(
     "holdfast retry 01JD8Y1W2Q6M3Y1Q0Q8C4S9F7T",
@@ -101,7 +51,59 @@ def retry(
     With --backend, or ALL, everything of it that failed and was kept; and the backend is
     tried at once, however long it was going to rest.
     """
-    return partial(_retry, context.obj, _chosen(ids, backend), as_json=as_json)
+    return partial(_move, context.obj, chosen_of(ids, backend), "retry", None, as_json=as_json)
+
+
+HOLD_EXAMPLES = examples(
+    'holdfast hold 01JD8Y1W2Q6M3Y1Q0Q8C4S9F7T --reason "wrong run number"',
+    "holdfast list --state pending --label run=12 --ids | holdfast hold -",
+    "holdfast hold --backend elog",
+)
+
+
+def hold(
+    context: typer.Context,
+    ids: Ids = None,
+    *,
+    backend: Backend = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> Callable[[], int]:
+    """Keep entries here until you release them.
+
+    They are not sent meanwhile, and lose nothing. What must come after them in order waits
+    with them. What is being sent cannot be held any more.
+
+    With --backend, or ALL: everything that waits for it now. What comes in later is not held;
+    to let a backend wait as a whole, `holdfast pause` it.
+    """
+    said = {"reason": reason} if reason else None
+    return partial(_move, context.obj, chosen_of(ids, backend), "hold", said, as_json=as_json)
+
+
+RELEASE_EXAMPLES = examples(
+    "holdfast release 01JD8Y1W2Q6M3Y1Q0Q8C4S9F7T",
+    "holdfast list --state held --label run=12 --ids | holdfast release -",
+    "holdfast release ALL",
+)
+
+
+def release(
+    context: typer.Context,
+    ids: Ids = None,
+    *,
+    backend: Backend = None,
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> Callable[[], int]:
+    """Let held entries go.
+
+    They wait for delivery again, in the place that they had.
+
+    With --backend, or ALL: everything of it that is held.
+    """
+    said = {"reason": reason} if reason else None
+    return partial(_move, context.obj, chosen_of(ids, backend), "release", said, as_json=as_json)
 
 
 DISCARD_EXAMPLES = examples(
@@ -133,80 +135,31 @@ def discard(
     On a terminal you are asked before more than one entry goes; without one, --backend and
     ALL need --yes. Who discarded what is written down; `holdfast show ID` tells it.
     """
-    chosen = _chosen(ids, backend)
+    chosen = chosen_of(ids, backend)
     one_of(state, DISCARDABLE, "--state")
-    if (chosen.backend or chosen.everything) and not yes and not sys.stdin.isatty():
+    if chosen.by_backend() and not yes and not sys.stdin.isatty():
         raise usage("nobody can be asked here: say --yes to discard many entries")
     return partial(_discard, context.obj, chosen, state, yes=yes, as_json=as_json)
 
 
-def _chosen(ids: Sequence[str] | None, backend: str | None) -> Chosen:
-    """What the arguments mean. Raises Ending (64)."""
-    given = tuple(ids or ())
-    if backend is not None:
-        if given:
-            raise usage("give ids, or --backend, not both")
-        return Chosen(backend=backend)
-    if not given:
-        raise usage(f"which entries? Give ids, `-`, --backend NAME, or {EVERYTHING}")
-    if any(one.upper() == EVERYTHING for one in given):
-        if given != (EVERYTHING,):
-            raise usage(f"write {EVERYTHING} in capitals, and alone")
-        return Chosen(everything=True)
-    if STANDARD_INPUT in given:
-        if len(given) > 1:
-            raise usage("`-` stands alone: the ids come on standard input")
-        return Chosen(standard_input=True)
-    return Chosen(ids=given)
-
-
-def _retry(config: Path | None, chosen: Chosen, *, as_json: bool) -> int:
+def _move(
+    config: Path | None, chosen: Chosen, verb: str, said: dict[str, str] | None, *, as_json: bool
+) -> int:
     agent = Agent(config)
-    if chosen.backend or chosen.everything:
-        return _retry_backends(agent, _backends(agent, chosen), as_json=as_json)
-    outcomes = Outcomes("retry", as_json)
-    for id_ in _ids(chosen):
-        outcomes.add(id_, *agent.move(id_, "retry"))
-    return outcomes.end()
-
-
-def _backends(agent: Agent, chosen: Chosen) -> list[str]:
-    if chosen.backend:
-        return [chosen.backend]
-    backends = agent.status()["backends"]
-    return [name for name, one in backends.items() if one["state"] != "unconfigured"]
-
-
-def _retry_backends(agent: Agent, names: Sequence[str], *, as_json: bool) -> int:
-    counts: dict[str, int] = {}
-    for name in names:
-        status, body = agent.act(f"/v1/backends/{quote(name, safe='')}/retry")
-        if status not in OK_ANSWERS:
-            raise ending_of(status, body)
-        counts[name] = body["retried"]
-        if not as_json:
-            print_outcome({}, f"retried {body['retried']} of {name}", as_json=False)
-    if as_json:
-        print_json({"retried": counts})
-    return OK
+    if chosen.by_backend():
+        return move_backends(agent, chosen, verb, said, as_json=as_json)
+    return move_ids(agent, chosen.all_ids(), verb, said, as_json=as_json)
 
 
 def _discard(config: Path | None, chosen: Chosen, state: str, *, yes: bool, as_json: bool) -> int:
     agent = Agent(config)
-    ids = _ids(chosen) or _found(agent, chosen, state)
-    outcomes = Outcomes("discard", as_json)
+    ids = _found(agent, chosen, state) if chosen.by_backend() else chosen.all_ids()
     if not ids:
         note(f"there is nothing that is {STATES[state]}")
-    elif yes or chosen.standard_input or _agreed(ids):
-        for id_ in ids:
-            outcomes.add(id_, *agent.move(id_, "discard"))
-    else:
+    elif not (yes or chosen.standard_input or _agreed(ids)):
         note("nothing was discarded")
-    return outcomes.end()
-
-
-def _ids(chosen: Chosen) -> list[str]:
-    return words_on_standard_input() if chosen.standard_input else list(chosen.ids)
+        ids = []
+    return move_ids(agent, ids, "discard", as_json=as_json)
 
 
 def _found(agent: Agent, chosen: Chosen, state: str) -> list[str]:

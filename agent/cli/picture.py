@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from agent.cli.printing import Grid, Painted, Section
-from agent.cli.words import COLOURS, STATES, ago, ahead, clock, count, since, span
+from agent.cli.words import COLOURS, STATES, ago, ahead, clock, count, pause_of, since, span
 from agent.severity import ATTENTION, FINE, NOT_RUNNING, STUCK
 
 NEVER = "-"
@@ -91,13 +91,23 @@ def _reasons(backends: Mapping[str, Mapping[str, Any]], now: datetime) -> list[S
     lines: list[Section] = []
     for name, one in backends.items():
         if one["reason"]:
-            long = f" for {since(one['since'], now)}" if one.get("since") else ""
-            line = f"{name}: {one['state']}{long}: {one['reason']}"
-            lines.append(Painted(line, COLOURS.get(one["state"], "")))
+            lines += _reason(name, one, now)
         elif one["eta_seconds"]:
             rate = f"{one['rate_per_minute']:g} per minute"
             lines.append(f"{name}: {rate}, all delivered in {span(one['eta_seconds'])}")
     return ["", *lines] if lines else []
+
+
+def _reason(name: str, one: Mapping[str, Any], now: datetime) -> list[Section]:
+    colour = COLOURS.get(one["state"], "")
+    long = f" for {since(one['since'], now)}" if one.get("since") else ""
+    if one.get("pause") is None or one["state"] != "paused":
+        return [Painted(f"{name}: {one['state']}{long}: {one['reason']}", colour)]
+    lines: list[Section] = [Painted(f"{name}: {pause_of(one['pause'], now)}", colour)]
+    if rest := one.get("rest"):
+        behind = f"{name}: {rest['state']} for {since(rest['since'], now)}: {rest['reason']}"
+        lines.append(Painted(behind, COLOURS.get(rest["state"], "")))
+    return lines
 
 
 def _rests(backends: Mapping[str, Mapping[str, Any]], now: datetime) -> list[Section]:
@@ -105,13 +115,20 @@ def _rests(backends: Mapping[str, Mapping[str, Any]], now: datetime) -> list[Sec
     lines: list[Section] = [
         Painted(
             f"{name} / {one['scope']}: {one['state']} for {since(one['since'], now)},"
-            f" next try {ahead(one['next_attempt_at'], now)}: {one['reason']}",
+            f"{_waiting_in(one)} next try {ahead(one['next_attempt_at'], now)}: {one['reason']}",
             COLOURS.get(one["state"], ""),
         )
         for name, backend in backends.items()
         for one in backend["scopes"]
     ]
     return ["", *lines] if lines else []
+
+
+def _waiting_in(scope: Mapping[str, Any]) -> str:
+    """How much waits in a part of a backend; not told where it is not known."""
+    if not scope.get("waiting"):
+        return ""
+    return f" {scope['waiting']}{'+' if scope.get('and_more') else ''} waiting,"
 
 
 def _held(backends: Mapping[str, Mapping[str, Any]]) -> list[Section]:

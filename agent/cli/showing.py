@@ -11,9 +11,10 @@ import typer
 
 from agent.cli.agents import Agent
 from agent.cli.endings import NO_INPUT, OK, OK_ANSWERS, Ending, detail_of, ending_of
-from agent.cli.people import user_name
+from agent.cli.next import next_of
+from agent.cli.people import operator_name, user_name
 from agent.cli.printing import Grid, Section, print_json, print_sections
-from agent.cli.words import SIDES, ahead, clock, count, examples, moment, since, state_of
+from agent.cli.words import SIDES, clock, count, examples, since, state_of
 
 PAIRS = ()  # a grid without column names: a word, and what there is to say
 
@@ -69,6 +70,7 @@ def sections_of(
         ("state", state_of(entry)),
         *_facts(entry, now),
         *_trouble(entry, now),
+        ("held", _hold(entry, now)),
         ("next", next_of(entry, backend, now)),
     ]
     sections: list[Section] = [Grid(PAIRS, [pair for pair in told if pair[1]])]
@@ -77,6 +79,9 @@ def sections_of(
     if entry.get("history"):
         columns = ("tried", "times", "what happened", "whose side", "in detail")
         sections += ["", Grid(columns, [_try(one, now) for one in entry["history"]])]
+    if entry.get("operators"):
+        acts = [_act(one, now) for one in entry["operators"]]
+        sections += ["", Grid(("operators", "who", "did", "why"), acts)]
     return sections
 
 
@@ -138,6 +143,20 @@ def _files(entry: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
+def _hold(entry: Mapping[str, Any], now: datetime) -> str:
+    """Who holds the entry back, since when, and why."""
+    holds = [one for one in entry.get("operators") or () if one["verb"] == "hold"]
+    if entry["state"] != "held" or not holds:
+        return ""
+    last = holds[-1]
+    why = f": {last['detail']}" if last["detail"] else ""
+    return f"by {operator_name(last['who'])}, {since(last['at'], now)} ago{why}"
+
+
+def _act(one: Mapping[str, Any], now: datetime) -> list[str]:
+    return [f"{since(one['at'], now)} ago", operator_name(one["who"]), one["verb"], one["detail"]]
+
+
 def _try(one: Mapping[str, Any], now: datetime) -> list[str]:
     first, last = since(one["first_at"], now), since(one["last_at"], now)
     when = f"{last} ago" if first == last else f"{first} to {last} ago"
@@ -145,45 +164,3 @@ def _try(one: Mapping[str, Any], now: datetime) -> list[str]:
     said = f"{one['detail']}{answered}"
     excerpt = f"; the answer began: {one['excerpt']}" if one["excerpt"] else ""
     return [when, str(one["times"]), one["class"], SIDES.get(one["side"], ""), said + excerpt]
-
-
-def next_of(entry: Mapping[str, Any], backend: Mapping[str, Any], now: datetime) -> str:
-    """What happens to the entry next, as far as anybody can know."""
-    match entry["state"]:
-        case "pending":
-            return _next_try(entry, backend, now)
-        case "leased":
-            return "it is being sent now"
-        case "held":
-            return "nothing, until an operator decides"
-        case "dead":
-            return f"nothing by itself; holdfast retry {entry['id']}, or discard it"
-        case _:
-            return ""
-
-
-def _next_try(entry: Mapping[str, Any], backend: Mapping[str, Any], now: datetime) -> str:
-    name = entry["backend"]
-    if entry.get("waits_for"):
-        return f"sent once entry {entry['waits_for']} is delivered"
-    if not backend or backend["state"] == "unconfigured":
-        return f"nothing: {name} is not in the settings; it is kept"
-    rest = backend if backend["state"] != "flowing" else _part_at_rest(entry, backend)
-    if rest is not None:
-        what = f"{name} is {rest['state']}" if rest is backend else f"{rest['scope']} waits"
-        return (
-            f"{what} since {since(rest['since'], now)}: {rest['reason']};"
-            f" next try {ahead(rest['next_attempt_at'], now)}"
-        )
-    due = moment(entry.get("not_before"))
-    if due is not None and due > now:
-        return f"sent {ahead(entry['not_before'], now)}"
-    return "sent as soon as those before it are out"
-
-
-def _part_at_rest(entry: Mapping[str, Any], backend: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The part of the backend that holds this entry up, told by the reason that both carry."""
-    error = entry.get("last_error")
-    if not error or error["class"] != "Parked":
-        return None
-    return next((one for one in backend["scopes"] if one["reason"] == error["detail"]), None)

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
+
+from agent.cli.people import operator_name
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -95,6 +98,13 @@ def clock(text: str | None, now: datetime) -> str:
         return "-"
     far = f"in {span((when - now).total_seconds())}" if when > now else ago(text, now)
     return f"{when.astimezone():%Y-%m-%d %H:%M:%S} ({far})"
+
+
+def pause_of(pause: Mapping[str, Any], now: datetime) -> str:
+    """A pause in words: since when, until when, by whom, why."""
+    end = f", until {clock(pause['until'], now)}" if pause["until"] else ""
+    why = f": {pause['reason']}" if pause["reason"] else ""
+    return f"paused for {since(pause['since'], now)}{end}, by {operator_name(pause['who'])}{why}"
 
 
 def iso(when: datetime) -> str:

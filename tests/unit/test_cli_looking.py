@@ -124,6 +124,85 @@ def test_a_waiting_entry_says_what_it_waits_for(desk: Desk) -> None:
     assert "no route; next try now" in told(desk)["next"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"waits_for": "ID0", "waits_for_state": "pending"}, "sent once entry ID0 is delivered"),
+        (
+            {"waits_for": "ID0", "waits_for_state": "dead"},
+            (
+                "sent once entry ID0 is delivered; that one failed and was kept:"
+                " holdfast retry ID0, or discard it"
+            ),
+        ),
+        ({"waits_for": "ID0", "waits_for_state": None}, "sent as soon as those before it are out"),
+        (
+            {"behind": {"id": "ID0", "state": "held"}},
+            ("sent after entry ID0, which goes first; that one is held: holdfast release ID0"),
+        ),
+        (
+            {"behind": {"id": "ID0", "state": "leased"}},
+            "sent as soon as those before it are out",
+        ),
+    ],
+    ids=str,
+)
+def test_an_entry_that_waits_for_another_one_says_how_that_one_is(
+    desk: Desk, changes: dict[str, Any], said: str
+) -> None:
+    assert shown(desk, an_entry(1, state="pending", last_error=None, **changes))["next"] == said
+
+
+def test_a_held_entry_says_who_holds_it_and_how_to_let_it_go(desk: Desk) -> None:
+    acts = [
+        {"at": WHEN, "verb": "hold", "who": "uid 0", "detail": "first"},
+        {"at": WHEN, "verb": "release", "who": "uid 0", "detail": ""},
+        {"at": WHEN, "verb": "hold", "who": "uid 0", "detail": "wrong run"},
+    ]
+
+    pairs = shown(desk, an_entry(1, state="held", last_error=None, operators=acts))
+
+    assert pairs["state"] == "held"
+    assert pairs["held"].startswith("by root (uid 0), ")
+    assert pairs["held"].endswith(" ago: wrong run")
+    assert pairs["next"] == "nothing, until an operator decides; holdfast release ID1"
+    header, *rows = desk.out.split("\n\n")[1].splitlines()
+    assert header.split("\t") == ["operators", "who", "did", "why"]
+    assert [row.split("\t")[1:] for row in rows][::2] == [
+        ["root (uid 0)", "hold", "first"],
+        ["root (uid 0)", "hold", "wrong run"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("until", "end"),
+    [(None, ": new disks; holdfast resume events"), ("2999-01-01T00:00:00.000Z", ": new disks")],
+)
+def test_an_entry_of_a_paused_backend_says_so(desk: Desk, until: str | None, end: str) -> None:
+    pause = {"since": WHEN, "until": until, "who": "uid 0", "reason": "new disks"}
+
+    said = shown(desk, an_entry(1, state="pending"), state="paused", pause=pause)["next"]
+
+    assert said.startswith("events is paused for ")
+    assert "by root (uid 0)" in said
+    assert ("until 2999-" in said) == (until is not None)
+    assert said.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("scope", "waits"), [("xpp", True), ("xpp/12", True), ("xpp2", False), (None, False)]
+)
+def test_an_entry_whose_part_rests_says_so_before_it_was_ever_tried(
+    desk: Desk, scope: str | None, *, waits: bool
+) -> None:
+    part = {"scope": "xpp", "reason": "xpp is locked", "since": WHEN, "next_attempt_at": None}
+    waiting = an_entry(1, state="pending", last_error=None, scope=scope)
+
+    said = shown(desk, waiting, scopes=[part])["next"]
+
+    assert said.startswith("xpp waits since ") == waits
+
+
 def test_an_entry_of_a_part_that_waits_says_which_part(desk: Desk) -> None:
     error = {"at": WHEN, "class": "Parked", "side": "backend", "detail": "xpp is locked"}
     part = {"scope": "xpp", "reason": "xpp is locked", "since": WHEN, "next_attempt_at": None}

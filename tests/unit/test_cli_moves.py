@@ -1,4 +1,4 @@
-"""retry and discard against a small agent on a real socket."""
+"""retry, discard, hold, release, pause, resume against a small agent on a real socket."""
 
 import io
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.cli.inputs import duration
 from tests.cli_desk import Desk, Fake, a_desk, an_entry
 
 
@@ -111,3 +112,96 @@ def test_at_a_terminal_a_person_is_asked_before_many_are_discarded(
 
     assert len(fake.moves) == moves
     assert "Discard 2 entries for good?" in desk.err
+
+
+# hold, release
+
+
+@pytest.mark.parametrize(("verb", "done"), [("hold", "held"), ("release", "released")])
+def test_entries_are_held_and_released_with_the_reason(desk: Desk, verb: str, done: str) -> None:
+    fake = Fake()
+    fake.answers[f"/v1/entries/B/{verb}"] = (409, {"detail": "entry B is leased"})
+    with desk.agent(fake) as server:
+        assert desk.do(verb, "A", "B", "--reason", "wrong run") == 65
+
+    assert fake.moves == [f"/v1/entries/A/{verb}", f"/v1/entries/B/{verb}"]
+    assert [one.json for one in server.asked] == [{"reason": "wrong run"}] * 2
+    assert server.asked[0].headers["Content-Type"] == "application/json"
+    assert desk.out == f"{done} A\n"
+    assert "entry B is leased" in desk.err
+
+
+@pytest.mark.parametrize(("verb", "done"), [("hold", "held"), ("release", "released")])
+def test_all_of_a_backend_or_of_every_one_are_held_and_released(
+    desk: Desk, verb: str, done: str
+) -> None:
+    fake = Fake()
+    path = f"/v1/backends/events/{verb}"
+    fake.answers[path] = (200, {"backend": "events", done: 7})
+    with desk.agent(fake) as server:
+        assert desk.do(verb, "--backend", "events") == 0
+        assert desk.out == f"{done} 7 of events\n"
+        assert desk.do(verb, "ALL", "--json") == 0
+
+    assert fake.moves == [path, path]
+    assert server.asked[0].body == b""
+    assert json.loads(desk.out) == {done: {"events": 7}}
+
+
+# pause, resume
+
+
+def test_a_backend_is_paused_for_a_time(desk: Desk) -> None:
+    fake = Fake()
+    fake.answers["/v1/backends/events/pause"] = (200, {"until": "2999-01-01T00:00:00.000Z"})
+    with desk.agent(fake) as server:
+        assert desk.do("pause", "events", "--for", "1h30m", "--reason", "new disks") == 0
+
+    assert server.asked[0].json == {"for_seconds": 5400.0, "reason": "new disks"}
+    assert desk.out.startswith("paused events until 2999-01-01 ")
+
+
+def test_a_backend_is_paused_until_it_is_resumed(desk: Desk) -> None:
+    fake = Fake()
+    fake.answers["/v1/backends/events/pause"] = (200, {"until": None})
+    fake.answers["/v1/backends/events/resume"] = (200, {"was_paused": True})
+    with desk.agent(fake) as server:
+        assert desk.do("pause", "events") == 0
+        assert desk.out == "paused events until it is resumed\n"
+        assert desk.do("resume", "events") == 0
+        assert desk.out == "resumed events\n"
+        fake.answers["/v1/backends/events/resume"] = (200, {"was_paused": False})
+        assert desk.do("resume", "events") == 0
+
+    assert desk.out == "events was not paused; tried now\n"
+    assert [one.body for one in server.asked] == [b""] * 3
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_all_backends_are_those_that_are_configured(desk: Desk, verb: str) -> None:
+    fake = Fake()
+    answer = {"until": None, "was_paused": False}
+    fake.answers[f"/v1/backends/events/{verb}"] = (200, answer)
+    with desk.agent(fake):
+        assert desk.do(verb, "ALL", "--json") == 0
+
+    assert fake.moves == [f"/v1/backends/events/{verb}"]
+    assert json.loads(desk.out) == {f"{verb}d": {"events": answer}}
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_an_unknown_backend_is_65_with_the_agents_words(desk: Desk, verb: str) -> None:
+    fake = Fake()
+    fake.answers[f"/v1/backends/nope/{verb}"] = (404, {"detail": "there is no backend 'nope'"})
+    with desk.agent(fake):
+        assert desk.do(verb, "nope") == 65
+
+    assert "there is no backend 'nope'" in desk.err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400), ("1d2h3m4s", 93_784)],
+)
+def test_a_time_is_read_in_its_units(text: str, seconds: int) -> None:
+    assert duration(text, "--for") == seconds

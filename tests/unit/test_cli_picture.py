@@ -9,11 +9,13 @@ from agent.cli.picture import one_line_of, sections_of
 from agent.cli.printing import plain_lines
 from agent.severity import ATTENTION, FINE, NOT_RUNNING, STUCK, Thresholds, exit_code
 from agent.status import Picture, build_status
-from storage.census import Census
-from storage.entry import Rest
+from storage.census import MOST_COUNTED, Census
+from storage.entry import Pause, Rest
+from storage.lists import iso
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 MS = round(NOW.timestamp() * 1000)
+PAUSE = Pause("elog", MS - 60_000, None, "uid 0", "")
 LIMITS = Thresholds(attention_after=86_400, stuck_after=600)
 
 
@@ -58,6 +60,53 @@ def test_a_part_of_a_backend_that_waits_is_listed_with_its_reason() -> None:
     assert "elog / xpp1: parked for 5 min, next try in 30 s: the experiment is locked" in text_of(
         a_status(rests=[part])
     )
+
+
+@pytest.mark.parametrize(
+    ("waiting", "said"), [(40, " 40 waiting,"), (MOST_COUNTED + 1, " 1000+ waiting,"), (0, "")]
+)
+def test_how_much_waits_in_a_part_is_told(waiting: int, said: str) -> None:
+    status = a_status(
+        rests=[offline(scope="xpp1", state="parked", reason="it is locked")],
+        waiting={("elog", "xpp1"): waiting},
+    )
+
+    assert f"elog / xpp1: parked for 5 min,{said} next try in 30 s: it is locked" in text_of(status)
+    (part,) = status["backends"]["elog"]["scopes"]
+    assert (part["waiting"], part["and_more"]) == (min(waiting, 1000), waiting > 1000)
+
+
+def test_a_pause_is_told_with_the_rest_that_stands_behind_it() -> None:
+    counts = {"elog": Census(pending=1, oldest_at=MS - 1)}
+    pause = Pause("elog", MS - 60_000, MS + 7_200_000, "uid 0", "new disks")
+    status = a_status(counts=counts, rests=[offline()], pauses=[pause], rates={"elog": 5.0})
+
+    lines = text_of(status).splitlines()
+
+    row = next(line for line in lines if line.startswith("elog\t")).split("\t")
+    assert (row[1], row[-1]) == ("paused", "in 2 h")
+    told = next(line for line in lines if line.startswith("elog: paused for 60 s, until "))
+    assert told.endswith("(in 2 h), by root (uid 0): new disks")
+    assert "elog: offline for 5 min: no route" in lines
+    one = status["backends"]["elog"]
+    assert one["rest"]["state"] == "offline"
+    assert one["eta_seconds"] is None
+    assert one["reason"].startswith("by uid 0 until 20")
+
+
+@pytest.mark.parametrize(
+    ("until", "rest_until", "tried"), [(None, 30, None), (60, None, 60), (60, 30, 60), (60, 90, 90)]
+)
+def test_a_paused_backend_is_tried_when_pause_and_rest_are_over(
+    until: int | None, rest_until: int | None, tried: int | None
+) -> None:
+    rests = [] if rest_until is None else [Rest("elog", "", "offline", "x", 0, rest_until, 1)]
+    pause = Pause("elog", 0, until, "uid 0", "")
+    counts = {"elog": Census(pending=1, oldest_at=0)}
+
+    status = a_status(counts=counts, rests=rests, pauses=[pause])
+
+    assert status["backends"]["elog"]["next_attempt_at"] == iso(tried)
 
 
 def test_how_long_what_waits_has_waited_is_told_only_when_something_waits() -> None:
@@ -109,6 +158,11 @@ def test_one_line_says_it_all() -> None:
         ({"counts": {"elog": Census(pending=1, oldest_at=MS - 86_400_001)}}, ATTENTION),
         ({"counts": {"elog": Census(dead=1)}}, ATTENTION),
         ({"rests": [offline(state="refused")]}, ATTENTION),
+        ({"pauses": [PAUSE], "counts": {"elog": Census(pending=1, oldest_at=MS - 1)}}, FINE),
+        (
+            {"pauses": [PAUSE], "counts": {"elog": Census(held=1, oldest_at=MS - 86_400_001)}},
+            ATTENTION,
+        ),
         ({"counts": {"old": Census(pending=1)}}, ATTENTION),
         ({"spool": {"waiting": 0, "blocked": 1, "rejected": 0}}, ATTENTION),
         ({"pid": None}, NOT_RUNNING),

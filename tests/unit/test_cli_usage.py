@@ -10,7 +10,8 @@ from agent.cli.app import COMMANDS, app, run
 from tests.builders import repository
 from tests.cli_server import settings_in
 
-NAMES = ["run", "put", "status", "list", "show", "retry", "discard", "check"]
+NAMES = ["run", "put", "status", "list", "show", "retry", "discard"]
+NAMES += ["hold", "release", "pause", "resume", "check"]
 
 
 @pytest.fixture
@@ -43,6 +44,22 @@ def config(tmp_path: Path) -> str:
         "discard ALL",
         "discard --backend b",
         "discard --backend b --yes --state leased",
+        "hold",
+        "hold all",
+        "release ALL x",
+        "hold x --backend b",
+        "pause",
+        "pause all",
+        "pause a b",
+        "pause a --for",
+        "pause a --for 90",
+        "pause a --for 0s",
+        "pause a --for -1h",
+        "pause a --for 2h,",
+        "pause a --for 367d",
+        "pause a --for 1.5h",
+        "resume",
+        "resume a --for 2h",
     ],
 )
 def test_a_wrong_call_is_64_and_says_why(
@@ -56,7 +73,19 @@ def test_a_wrong_call_is_64_and_says_why(
 
 
 @pytest.mark.parametrize(
-    "arguments", ["list", "show X", "retry X", "retry ALL", "discard X", "discard ALL --yes"]
+    "arguments",
+    [
+        "list",
+        "show X",
+        "retry X",
+        "retry ALL",
+        "discard X",
+        "discard ALL --yes",
+        "hold X",
+        "release ALL",
+        "pause events",
+        "resume ALL",
+    ],
 )
 def test_without_an_agent_it_is_69_with_the_socket_and_the_way_to_start_it(
     config: str, arguments: str, capsys: pytest.CaptureFixture[str]
