@@ -2,14 +2,18 @@
 
 Its own switches: `lock_guards_posts` (older servers refuse posts to a locked experiment),
 `anonymous_user` (who comes through the gate without credentials), `crashes` (how many of the next
-writes are done and then answered with the application's own 500). What happens to a logbook
-meanwhile (an edit, a switch, a lock, a new run) is in elog_world.py; `mails` counts the mails.
+writes are done and then answered with the application's own 500), `subscribers` (who gets a mail
+for every post), `may_insert` and `may_mail` (while cleared, a post waits before it is inserted, or
+between that and its answer, whatever the client does meanwhile). What happens to a logbook (an
+edit, a switch, a lock, a new run) is in elog_world.py. `mails` and `counts` tell what there was.
 
     python -m tests.emulators.elog --port 8000 --experiment mfxl1000123 --account mfxopr:secret
 """
 
 import argparse
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -33,6 +37,7 @@ from tests.emulators.elog_answers import (
     object_id,
     success,
 )
+from tests.emulators.elog_counts import counts
 from tests.emulators.elog_people import Gates, People
 from tests.emulators.elog_reads import Reads
 from tests.emulators.elog_stations import Stations
@@ -66,6 +71,10 @@ class ElogEmulator:
         self.store = self.world.store
         self.cookies_received = 0
         self.crashes = 0
+        self.subscribers: list[str] = []
+        self.may_insert, self.may_mail = threading.Event(), threading.Event()
+        self.may_insert.set()
+        self.may_mail.set()
         for name in experiments:
             self.world.add_experiment(name, runs)
         self.app = Starlette(
@@ -78,6 +87,10 @@ class ElogEmulator:
     def mails(self) -> list[Json]:
         """Every mail sent so far: `{experiment, entry_id, to}`."""
         return self.store.mails
+
+    def counts(self) -> Json:
+        """Posts and mails per key: see elog_counts.py."""
+        return counts(self.store)
 
     def ledger(self) -> list[Json]:
         """What the server holds: see World.ledger."""
@@ -164,10 +177,14 @@ class ElogEmulator:
             raise hard("Cannot post empty message")
         if form.get("shift"):
             object_id(form["shift"])  # no experiment here has shifts: unknown ones are ignored
-        entry = self.store.post(where, form, self._author(request, form), uploads)
-        if entry.get("email_to") and not form.get("command_followup"):
-            mail = {"experiment": where.name, "entry_id": entry["_id"], "to": entry["email_to"]}
+        author = self._author(request, form)
+        await asyncio.to_thread(self.may_insert.wait)
+        entry = self.store.post(where, form, author, uploads)
+        to = [*entry.get("email_to", []), *self.subscribers]
+        if to and not form.get("command_followup"):
+            mail = {"experiment": where.name, "entry_id": entry["_id"], "to": to}
             self.store.mails.append(mail)
+            await asyncio.to_thread(self.may_mail.wait)
         self._cross_post(where, form, entry)
         return success(entry)
 

@@ -6,6 +6,7 @@ Control, also from outside:
     GET  /_emulator/ledger                what the backend holds, as JSON
     POST /_emulator/faults {"mode": ...}  switch a fault on (see Fault); {} switches all off
     GET  /_emulator/requests              counts per "METHOD path"
+    GET  /_emulator/counts                what it held and did per key, where it counts that
 """
 
 import argparse
@@ -99,6 +100,8 @@ class Faulty:
                 return self.emulator.ledger()
             case "/_emulator/requests":
                 return dict(self.requests)
+            case "/_emulator/counts":
+                return getattr(self.emulator, "counts", dict)()
             case _:
                 wanted = json.loads(body or b"{}")
                 self.faults = [Fault(**wanted)] if wanted else []

@@ -117,6 +117,32 @@ def test_mails_and_requests_are_counted(served: Served) -> None:
     assert served.faulty.requests[f"POST {path}"] == 1
 
 
+def test_posts_and_mails_are_counted_per_key_as_people_see_them(served: Served) -> None:
+    url = f"{served.url}/lgbk/mfxl1000123/ws/new_elog_entry"
+    form = {"log_text": "x", "jira_ticket": "k", "log_tags": "T", "post_to_elog_MFX_Lasers": "on"}
+    for more in ({"log_emails": "a@b.c"}, {}, {"log_emails": "a@b.c", "command_followup": "1"}):
+        headers = {"Remote-User": "mfxopr"}
+        httpx.post(url, data=form | more, headers=headers, trust_env=False)
+    entry_id = served.emulator.ledger()[0]["_id"]
+    served.emulator.world.edit("mfxl1000123", entry_id, "y", "T")
+
+    counts = httpx.get(f"{served.url}/_emulator/counts", trust_env=False).json()
+
+    assert counts == {
+        "jira_ticket": {"k": {"posts": 3, "mails": 1}},
+        "tag": {"T": {"posts": 3, "mails": 1}},
+        "content": {"x": {"posts": 2, "mails": 0}, "y": {"posts": 1, "mails": 1}},
+    }
+
+
+def test_subscribers_get_a_mail_for_every_post(served: Served) -> None:
+    served.emulator.subscribers = ["group@lab"]
+
+    post(f"{served.url}/lgbk/mfxl1000123/ws/new_elog_entry", user="mfxopr")
+
+    assert [mail["to"] for mail in served.emulator.mails] == [["group@lab"]]
+
+
 def post(url: str, user: str | None = None, **headers: str) -> httpx.Response:
     named = {"Remote-User": user} if user else {}
     return httpx.post(url, data={"log_text": "x"}, headers={**named, **headers}, trust_env=False)

@@ -1,5 +1,6 @@
 """A post whose answer was lost is found again by its marker, whatever people did to it since."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from adapters.base import (
 )
 from adapters.elog import KIND, Options
 from storage.entry import Claim, Doubt, Receipt
+from tests.builders import NOW
 from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (
     AN_ID,
@@ -31,8 +33,11 @@ from tests.emulators.elog_site import (
     connections,
     page,
     some_params,
+    verdict_of,
 )
+from tests.emulators.elog_store import iso
 from tests.emulators.kit import Served
+from tests.lane_world import until
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -166,17 +171,89 @@ async def test_several_that_landed_come_oldest_first(served: Served, adapter: Ad
     assert [receipt.remote_id for receipt in found] == [first, second]
 
 
+@pytest.mark.parametrize("marker", ["jira_ticket", "content"])
 @pytest.mark.parametrize("off_ms", [-DAY_MS, DAY_MS, -56 * 365 * DAY_MS])
 async def test_a_host_whose_clock_is_wrong_still_finds_its_post(
-    served: Served, connect: Connect, off_ms: int
+    served: Served, connect: Connect, marker: str, off_ms: int
 ) -> None:
-    adapter = connect(served, clock_is_off_ms=off_ms)
+    adapter = connect(served, marker=marker, clock_is_off_ms=off_ms)
     claim = a_post()
     remote_id = await lost(served, adapter, claim)
 
     found = await adapter.find(in_doubt(claim, clock_was_off_ms=off_ms))
 
     assert [receipt.remote_id for receipt in found] == [remote_id]
+
+
+@pytest.mark.parametrize("off_ms", [-365 * DAY_MS, -DAY_MS, DAY_MS // 2, DAY_MS, 365 * DAY_MS])
+async def test_a_host_whose_clock_was_set_right_since_still_finds_its_post(
+    served: Served, connect: Connect, off_ms: int
+) -> None:
+    adapter = connect(served)
+    claim = a_post()
+    remote_id = await lost(served, adapter, claim)
+
+    found = await adapter.find(in_doubt(claim, clock_was_off_ms=off_ms))
+
+    assert [receipt.remote_id for receipt in found] == [remote_id]
+
+
+async def test_what_has_no_marker_is_not_looked_for_at_a_time_that_is_still_to_come(
+    served: Served, connect: Connect
+) -> None:
+    adapter = connect(served, marker="content")
+    claim = a_post()
+    await lost(served, adapter, claim)
+
+    with pytest.raises(Uncertain) as unsure:
+        await adapter.find(in_doubt(claim, clock_was_off_ms=DAY_MS))
+
+    assert "set back" in unsure.value.detail
+
+
+async def test_a_clock_that_is_known_to_have_been_wrong_finds_what_has_no_marker(
+    served: Served, connect: Connect
+) -> None:
+    adapter = connect(served, marker="content")
+    claim = a_post(known={"created_at": NOW, "raw_created_at": NOW - 365 * DAY_MS})
+    remote_id = await lost(served, adapter, claim)
+
+    found = await adapter.find(in_doubt(claim, clock_was_off_ms=-365 * DAY_MS))
+
+    assert [receipt.remote_id for receipt in found] == [remote_id]
+
+
+@pytest.mark.parametrize("marker", ["jira_ticket", "content"])
+async def test_a_post_that_was_edited_long_after_is_found_by_what_the_edit_left(
+    stranger: Served, connect: Connect, marker: str
+) -> None:
+    claim = a_post()
+    sent = {"insert_time": iso(NOW), "jira_ticket": claim.id, "content": "beam is back"}
+    live = {"_id": AN_ID, "insert_time": iso(NOW), "content": "edited"}
+    clone = sent | {"_id": "f" * 24, "parent": AN_ID, "deleted_by": "pi1"}
+    stranger.emulator.says(200, as_json({"success": True, "value": [live, clone]}), JSON)
+
+    receipts = await connect(stranger, marker=marker).find(Doubt(claim, NOW, NOW))
+
+    assert [receipt.remote_id for receipt in receipts] == [AN_ID]
+
+
+async def test_what_is_on_its_way_is_not_found_for_an_entry_that_says_the_same(
+    served: Served, connect: Connect
+) -> None:
+    adapter = connect(served, marker="content")
+    lost_one, twin = (a_post("same", emails=["pi@lab"]) for _ in range(2))
+    served.emulator.may_mail.clear()
+    sending = asyncio.create_task(verdict_of(adapter, twin))
+    await until(lambda: bool(served.emulator.ledger()))
+
+    with pytest.raises(Uncertain):
+        await adapter.find(in_doubt(lost_one))
+    served.emulator.may_mail.set()
+
+    assert isinstance(await sending, Receipt)
+    assert await adapter.find(in_doubt(lost_one)) == []
+    assert len(await adapter.find(in_doubt(twin))) == 1
 
 
 async def test_run_parameters_are_resent_and_not_looked_for(

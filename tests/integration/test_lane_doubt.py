@@ -1,5 +1,6 @@
 """In doubt: an entry whose answer was lost is looked for before it is sent again."""
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -277,6 +278,23 @@ async def test_a_later_dead_letter_does_not_make_an_entry_old(world: LaneWorld) 
     (again,) = await world.outbox.claim("events", Wanted(), now=NOW)
 
     assert (early.newest_of_slot, again.newest_of_slot) == (False, True)
+
+
+async def test_what_carries_files_may_take_longer_to_appear(tmp_path: Path) -> None:
+    kind = a_kind(settles_per_file_seconds=30)
+    with lane_world(tmp_path, kind=kind) as world:
+        part = await world.outbox.stage(io.BytesIO(b"x"), "plot.png", limit=10)
+        await lose_the_answer(world, attachments=(part,))
+
+        world.clock.advance(SETTLES_SECONDS + 29.99)
+        await world.step()
+        assert world.adapter.doubts == []
+        world.clock.advance(0.02)
+        await world.step()
+        world.clock.advance(SETTLES_SECONDS)
+        await world.step()
+
+        assert (len(world.adapter.doubts), len(world.adapter.sent)) == (2, 2)
 
 
 async def test_how_many_empty_answers_are_proof_is_the_backends_kind(tmp_path: Path) -> None:
