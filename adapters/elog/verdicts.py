@@ -66,11 +66,13 @@ def is_crash(answer: Answer) -> bool:
 def is_hard_refusal(answer: Answer) -> bool:
     """Is this 500 a refusal in plain text (class B), which proves that nothing was stored?
 
-    The server labels it as JSON; a text with another label is a gateway's.
+    The server labels it as JSON; a text with another label is a gateway's, and one that begins
+    as JSON does is the rest of something else.
     """
     return (
         answer.media_type == "application/json"
-        and answer.body.strip() != b""
+        and answer.body.lstrip()[:1] not in (b"", b"{", b"[")
+        and answer.body.strip() != b"null"
         and not answer.is_html
         and answer.json() is None
     )
