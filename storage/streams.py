@@ -24,12 +24,13 @@ _PROMOTE = text(
     """
 )
 
-# A head that is on the wire keeps its turn; every other one makes room for an earlier entry.
+# A head that is on the wire keeps its turn, and a dead letter that stops its stream keeps
+# stopping it; every other head makes room for an earlier entry.
 _DEMOTE = text(
     """
     UPDATE entry SET head = 0
     WHERE backend = :backend AND stream = :stream AND stream IS NOT NULL
-      AND head = 1 AND state <> 1
+      AND head = 1 AND state <> 1 AND state <> 3
     """
 )
 
@@ -49,7 +50,7 @@ def promote(connection: Connection, streams: Iterable[Stream]) -> None:
 
 
 def demote(connection: Connection, streams: Iterable[Stream]) -> None:
-    """Take the head away from each stream whose head is not in flight."""
+    """Take the head away from each stream whose head waits or is held."""
     _for_each(connection, _DEMOTE, streams)
 
 
