@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, text
 
-from storage.accept import forget, revive
 from storage.dialect import in_chunks
 from storage.entry import Failure
 from storage.history import attempt_row, told
+from storage.removal import forget, revive
 from storage.schema import attempt, audit, entry
 from storage.states import MOVES, State
 from storage.streams import promote

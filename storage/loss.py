@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, text
 
-from storage.accept import remove
+from storage.removal import remove
 from storage.schema import loss
 from storage.states import State
 
