@@ -1,11 +1,11 @@
-"""The PANOPTES telemetry server: events, each under an id of its own.
+"""The PANOPTES telemetry server: events, each under an id of its own, and runs.
 
 Promises: an event is told with the producer's time and the same `ts` and `meta` on every
 attempt; it becomes the current value of its type only when nothing newer waits behind it and
 the server shows nothing as new (the server itself never compares: telemetry sheet, section 6);
 only the echo of its id proves that it was stored. The server knows no ids and stores what it is
-sent twice, so a lost answer is looked up: in the current values and, on the server's host, in
-its files.
+sent twice, so a lost answer is looked up: in the current values, by the server's count where
+nobody else posts, and, on the server's host, in its files. Runs are in `runs.py`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -30,11 +30,19 @@ from adapters.base import (
 )
 from adapters.http import HttpClient
 from adapters.telemetry import wire
+from adapters.telemetry.counting import Count
 from adapters.telemetry.files import Sought, is_written
-from storage.entry import Address, Claim, Doubt, Receipt
+from adapters.telemetry.payloads import (
+    Event,
+    RunStart,
+    RunStop,
+    event_address,
+    start_address,
+    stop_address,
+)
+from adapters.telemetry.runs import Runs
+from storage.entry import Claim, Doubt, Receipt
 
-STREAM = "telemetry"  # one for all events: files keep the order in which events arrive
-LONGEST_LABEL = 256
 # The server answers 500 where it holds a value that it cannot show, and then closes the connection
 # without saying so: an event posted on the same one would be lost and in doubt.
 LAST_ON_CONNECTION = {"Connection": "close"}
@@ -52,6 +60,11 @@ class Options(BaseModel, extra="forbid", frozen=True):
         description="The server's site folder, when the server runs on this host: "
         "there a lost answer can be looked up.",
     )
+    sole_writer: bool = Field(
+        default=False,
+        description="Nothing but this agent posts to the server: then its count of events "
+        "tells whether one whose answer was lost has landed. Not needed with `site_dir`.",
+    )
 
     @field_validator("site_dir")
     @classmethod
@@ -61,30 +74,6 @@ class Options(BaseModel, extra="forbid", frozen=True):
         return folder
 
 
-class Meta(BaseModel, extra="allow", strict=True, frozen=True):
-    """`meta` of an event: any object. An `event_id` in it has to be able to serve as one."""
-
-    event_id: Annotated[str, Field(min_length=1)] = ""  # empty: the producer brings none
-
-
-class Event(BaseModel, extra="forbid", strict=True, frozen=True):
-    """The body of POST /event (telemetry sheet, section 3), without the server's coercions."""
-
-    type: str
-    data: Any
-    make_current: bool = True
-    store_permanently: bool = True
-    meta: Meta = Meta()
-    ts: str | None = None
-
-
-def event_address(event: Event) -> Address:
-    """One stream for all; an event that is to stay out of the current values has no slot."""
-    run = (event.meta.model_extra or {}).get("run_id")
-    labels = {"run": run} if isinstance(run, str) and 0 < len(run) <= LONGEST_LABEL else {}
-    return Address(stream=STREAM, slot=event.type if event.make_current else None, labels=labels)
-
-
 class TelemetryAdapter:
     """One telemetry server. Its `site.options` are `Options`."""
 
@@ -92,38 +81,56 @@ class TelemetryAdapter:
         self._site = site
         self._url = site.url.rstrip("/")
         self._http = HttpClient(site)
+        self._runs = Runs(self._http, self._url, site.now)
+        # The files know what the count can only conclude.
+        counts = site.options.sole_writer and site.options.site_dir is None
+        self._count = Count(self._http, self._url) if counts else None
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
-        """Post the events one by one, in order; behind one that is not settled, none is sent."""
+        """Send the entries one by one, in order; behind one that is not settled, none is sent."""
         verdicts: list[Verdict] = []
         for claim in claims:
             try:
-                verdicts.append(await self._post(claim))
+                verdicts.append(await self._deliver(claim))
             except Rejected as verdict:
                 verdicts.append(verdict)
             except DeliveryError as verdict:
                 verdicts.append(verdict)
                 break
         while len(verdicts) < len(claims):
-            verdicts.append(Unreachable("not sent: the event before it has to go first"))
+            verdicts.append(Unreachable("not sent: the entry before it has to go first"))
         return verdicts
 
     async def find(self, doubt: Doubt) -> Sequence[Receipt]:
-        """Look for the event among the current values, then in the files of `site_dir`.
+        """Look for the event among the current values, by the count, in the files of `site_dir`.
 
-        Without `site_dir`, empty only means: not the current value of its type.
+        Without the last two, empty only means: not the current value of its type. A start or a
+        stop is looked for in the active run.
         Raises Unreachable, Refused, Throttled or Uncertain when it cannot tell.
         """
+        if doubt.claim.kind != "event":
+            return await self._runs.find(doubt.claim)
         body = wire.outgoing(doubt.claim)
         event_id = wire.event_id_of(body)
         current = await self._current(body["type"])
-        if current.event_id == event_id or await self._is_in_files(doubt, body):
-            return [Receipt(doubt.claim.id, event_id)]
-        return []
+        landed = (
+            current.event_id == event_id
+            or (self._count is not None and await self._count.has(event_id))
+            or await self._is_in_files(doubt, body)
+        )
+        return [Receipt(doubt.claim.id, event_id)] if landed else []
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+    async def _deliver(self, claim: Claim) -> Receipt:
+        if claim.kind == "event":
+            return await self._post(claim)
+        if self._count is not None:
+            self._count.forget()  # a run counts by itself
+        start = claim.kind == "run_start"
+        return await (self._runs.start(claim) if start else self._runs.stop(claim))
 
     async def _post(self, claim: Claim) -> Receipt:
         body = wire.outgoing(claim)
@@ -135,9 +142,21 @@ class TelemetryAdapter:
                 return Receipt(claim.id, event_id, duplicate=True)
             moment = wire.moment_of(body["ts"]) or wire.moment_at(claim.created_at)
             body["make_current"] = current.gives_way_to(moment)
-        answer = await self._http.request("POST", "/event", json_text=json.dumps(body))
-        wire.prove(answer, body, f"{self._url}/event")
+        await self._send(body, event_id)
         return Receipt(claim.id, event_id)
+
+    async def _send(self, body: Mapping[str, Any], event_id: str) -> None:
+        if self._count is not None:
+            await self._count.open(event_id)
+        answer = await self._http.request("POST", "/event", json_text=json.dumps(body))
+        try:
+            seq = wire.prove(answer, body, f"{self._url}/event")
+        except Rejected:
+            if self._count is not None:
+                self._count.judged()
+            raise
+        if self._count is not None:
+            self._count.stored(seq)
 
     async def _current_before(self, claim: Claim, event_type: str) -> wire.Current:
         """The value that the event would replace. As long as this fails, nothing was sent."""
@@ -185,7 +204,11 @@ class TelemetryAdapter:
 KIND = BackendKind(
     options=Options,
     adapter=TelemetryAdapter,
-    kinds={"event": EntryKind(payload=Event, address=event_address, in_doubt="find")},
+    kinds={
+        "event": EntryKind(payload=Event, address=event_address, in_doubt="find"),
+        "run_start": EntryKind(payload=RunStart, address=start_address, in_doubt="find"),
+        "run_stop": EntryKind(payload=RunStop, address=stop_address, in_doubt="find"),
+    },
     main_kind="event",
     batch_size=1,
     concurrency=1,

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
-from adapters.base import Refused, Rejected, Uncertain
+from adapters.base import DeliveryError, Refused, Rejected, Uncertain
 from adapters.http import Answer, refusal_of_us
 from storage.entry import Claim
 
@@ -52,7 +52,8 @@ def outgoing(claim: Claim) -> dict[str, Any]:
     """The body for POST /event: the producer's, with its time, its id and where it came from.
 
     The server overwrites `meta.run_id` while a run is active (telemetry sheet, section 7), so
-    the run that the event belongs to goes along under another name too.
+    the run that the event belongs to goes along under another name too. A time of ours that
+    had to be set right goes along with what the clock showed.
     """
     payload: dict[str, Any] = json.loads(claim.payload)
     meta = dict(payload.get("meta", {}))
@@ -60,7 +61,11 @@ def outgoing(claim: Claim) -> dict[str, Any]:
         meta.setdefault("origin_run_id", meta["run_id"])
     meta.setdefault("event_id", claim.id)
     ts = payload.get("ts")
-    return {**payload, "ts": iso(claim.created_at) if ts is None else ts, "meta": meta}
+    if ts is None:
+        ts = iso(claim.created_at)
+        if claim.raw_created_at is not None:
+            meta.setdefault("raw_ts", iso(claim.raw_created_at))
+    return {**payload, "ts": ts, "meta": meta}
 
 
 def event_id_of(body: Mapping[str, Any]) -> str:
@@ -131,34 +136,61 @@ def is_poisoned(answer: Answer) -> bool:
 
 def unreadable(answer: Answer, url: str) -> Current:
     """What an answer means that shows no current value. Raises Refused, Throttled, Uncertain."""
-    refusal = refusal_of_us(answer, url)
-    if refusal is not None:
-        raise refusal
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise Uncertain(f"{url} answered {answer.status}", **told(answer))
-    if answer.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-        raise_stranger(answer, url, landed=False)
+    foreign = is_foreign(answer)
+    if foreign or is_lost(answer) or refusal_of_us(answer, url) is not None:
+        raise unread(answer, url)
     return Current(known=False)  # something in between dislikes this one address
 
 
-def prove(answer: Answer, body: Mapping[str, Any], url: str) -> None:
-    """Return when the answer of POST /event proves that `body` is stored; raise its verdict if not.
+def is_foreign(answer: Answer) -> bool:
+    """Is it an answer that a telemetry server would not give to a look at what it holds?"""
+    odd = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+    return answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in odd
+
+
+def unread(answer: Answer, url: str) -> DeliveryError:
+    """The verdict of an answer to a GET that does not show what was asked for."""
+    refusal = refusal_of_us(answer, url)
+    if refusal is not None:
+        return refusal
+    if is_lost(answer):
+        return Uncertain(f"{url} answered {answer.status}", **told(answer))
+    return stranger(answer, url, landed=False)
+
+
+def prove(answer: Answer, body: Mapping[str, Any], url: str) -> int:
+    """The `seq` of `body` when the answer of POST /event proves that it is stored.
 
     Raises Rejected, Refused, Throttled, Uncertain (telemetry sheet, section 8, the table).
     """
+    fields = fields_of(answer)
+    if answer.status != HTTPStatus.OK or not echoes(fields, body):
+        raise unproven(answer, url, "the event")
+    return int(fields["seq"])
+
+
+def unproven(answer: Answer, url: str, what: str) -> DeliveryError:
+    """The verdict of an answer to a POST that does not prove that the server did it."""
     refusal = refusal_of_us(answer, url)
     if refusal is not None:
-        raise refusal
+        return refusal
     status, fields = answer.status, fields_of(answer)
     judged = status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
     if (judged and "detail" in fields) or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        detail = fields.get("detail", "the event is too large")
-        raise Rejected(f"{url} answered {status}: {detail}", **told(answer))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        detail = f"{url} answered {status}; the event may be stored all the same"
-        raise Uncertain(detail, **told(answer))
-    if status != HTTPStatus.OK or not echoes(fields, body):
-        raise_stranger(answer, url, landed=status < HTTPStatus.MULTIPLE_CHOICES)
+        detail = fields.get("detail", f"{what} is too large")
+        return Rejected(f"{url} answered {status}: {detail}", **told(answer))
+    if is_lost(answer):
+        detail = f"{url} answered {status}; {what} may have been taken all the same"
+        return Uncertain(detail, **told(answer))
+    return stranger(answer, url, landed=status < HTTPStatus.MULTIPLE_CHOICES)
+
+
+def is_lost(answer: Answer) -> bool:
+    """Does the answer leave open what has become of the request?"""
+    return (
+        answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or answer.status == HTTPStatus.REQUEST_TIMEOUT
+    )
 
 
 def echoes(fields: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
@@ -173,12 +205,12 @@ def echoes(fields: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
     )
 
 
-def raise_stranger(answer: Answer, url: str, *, landed: bool) -> NoReturn:
-    """Say that something else than a telemetry server answers at `url`."""
+def stranger(answer: Answer, url: str, *, landed: bool) -> Refused:
+    """The verdict where something else than a telemetry server answers at `url`."""
     detail = (
         f"{url} answered {answer.status}, but not as a telemetry server does: is the url right?"
     )
-    raise Refused(detail, landed=landed, **told(answer))
+    return Refused(detail, landed=landed, **told(answer))
 
 
 def told(answer: Answer) -> dict[str, Any]:
@@ -187,6 +219,9 @@ def told(answer: Answer) -> dict[str, Any]:
 
 
 def fields_of(answer: Answer) -> Mapping[str, Any]:
-    """The answer's JSON object; empty when it is none."""
-    body = answer.json()
+    """The answer's JSON object; empty when it is none, or is not labelled as JSON.
+
+    The server labels all that it says; what is labelled otherwise somebody else has made.
+    """
+    body = answer.json() if answer.media_type == "application/json" else None
     return body if isinstance(body, dict) else {}

@@ -40,7 +40,7 @@ from tests.emulators.kit import main
 from tests.emulators.telemetry_model import BadBody, EventBody, OldEventBody, RunBody, read_body
 from tests.emulators.telemetry_store import NoRun, RunIsActive, Store
 
-VERSIONS = ("0.5.3", "0.3.3")
+VERSIONS = ("0.5.3", "0.3.5", "0.3.3")
 SHUTDOWN_SECONDS = 0.08  # the port stays open so long after /shutdown was answered
 TRACEBACK_SECONDS = 0.01
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -53,10 +53,11 @@ def server_time() -> datetime:
 class TelemetryEmulator:
     """The server. `store` has the switches for failing writes; `restart` forgets what memory held.
 
-    `version` 0.3.3 ignores `ts` and `store_permanently`. `now` is the server's local clock. Without
-    `on_shutdown`, POST /shutdown answers 409, as the real one does when it is embedded. The real
-    one closes the connection a moment after a 500, unannounced; here only with `hang_up_after_500`,
-    for a client that goes on at once then meets it or not, as chance will have it.
+    `version` 0.3.3 ignores `ts` and `store_permanently`, 0.3.5 only `ts`. `now` is the server's
+    local clock. Without `on_shutdown`, POST /shutdown answers 409, as the real one does when it is
+    embedded. The real one closes the connection a moment after a 500, unannounced; here only with
+    `hang_up_after_500`, for a client that goes on at once then meets it or not, as chance will
+    have it.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class TelemetryEmulator:
         try:
             envelope = self.store.append(
                 {"type": body.type, "data": body.data, "meta": body.meta},
-                None if old else body.ts,
+                body.ts if self.version == VERSIONS[0] else None,
                 make_current=body.make_current,
                 permanently=old or body.store_permanently,
             )

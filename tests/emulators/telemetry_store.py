@@ -47,7 +47,8 @@ class Store:
     """The server's state. `now` gives aware local times of the server: they decide the day file.
 
     `failing_writes` next writes fail before anything is written; `torn_writes` next ones leave
-    half a line without its end, as a full disk does.
+    half a line without its end, as a full disk does. For tests: `became_current` has each (type,
+    ts, event_id) that became a current value, `runs` each ("start" or "stop", run).
     """
 
     def __init__(self, site_dir: Path, now: Callable[[], datetime]) -> None:
@@ -56,6 +57,8 @@ class Store:
         self.torn_writes = 0
         self.lock = threading.Lock()
         self.stored: list[dict[str, Any]] = []
+        self.became_current: list[tuple[str, str, Any]] = []
+        self.runs: list[tuple[str, dict[str, Any]]] = []
         self._now = now
         self.restart()
         site_dir.mkdir(parents=True, exist_ok=True)
@@ -89,6 +92,8 @@ class Store:
             self.seq[stream] += 1
             if make_current:
                 self.current[stream][body["type"]] = public(envelope)
+                change = (body["type"], envelope["ts"], meta.get("event_id"))
+                self.became_current.append(change)
             self.stored.append(
                 {"event_id": meta.get("event_id"), **envelope, "permanent": permanently}
             )
@@ -112,6 +117,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             self.current["run"] = {}
             self.run = Run(folder, name, {**meta, "run_id": name}, stamp(self._now()))
+            self.runs.append(("start", self.run.shown()))
             return self.run.shown()
 
     def stop_run(self) -> dict[str, Any]:
@@ -119,6 +125,7 @@ class Store:
         with self.lock:
             stopped, self.run = self._active(), None
             self.current["run"] = {}
+            self.runs.append(("stop", stopped.shown()))
             return stopped.shown()
 
     def active_run(self) -> dict[str, Any]:

@@ -36,10 +36,15 @@ def claimed(payload: dict[str, Any] | None = None, **changes: Any) -> Claim:
     return a_claim(payload or an_event(), **{"created_at": CREATED, **changes})
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(TelemetryEmulator(tmp_path)) as made:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(TelemetryEmulator(tmp_path_factory.mktemp("site"))) as made:
         yield made
+
+
+@pytest.fixture
+def served(server: Served, tmp_path: Path) -> Served:
+    return server.become(TelemetryEmulator(tmp_path))
 
 
 @pytest.fixture
@@ -80,6 +85,25 @@ async def test_a_time_and_an_id_of_the_producer_are_kept(served: Served, adapter
     assert await verdict(adapter, claim) == Receipt(claim.id, "A1")
     (stored,) = served.emulator.ledger()
     assert (stored["ts"], stored["meta"]) == ("last night", {"event_id": "A1", "k": 1})
+
+
+@pytest.mark.parametrize(
+    ("payload", "raw_ts"),
+    [
+        (an_event(), "1970-01-01T00:00:01.000Z"),
+        (an_event(ts=None, meta={"raw_ts": "theirs"}), "theirs"),
+        (an_event(ts="last night"), None),
+    ],
+    ids=["ours", "a word of the producer's", "the producer's own time"],
+)
+async def test_a_time_of_ours_that_was_set_right_is_told_beside_what_the_clock_showed(
+    served: Served, adapter: Adapter, payload: dict[str, Any], raw_ts: str | None
+) -> None:
+    await verdict(adapter, claimed(payload, raw_created_at=1000))
+
+    (stored,) = served.emulator.ledger()
+    assert stored["meta"].get("raw_ts") == raw_ts
+    assert stored["ts"] == (payload.get("ts") or CREATED_TS)
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,15 @@ def claimed(**payload: Any) -> Claim:
     return a_claim({"type": "weather", "data": {"sky": "clear"}, **payload})
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(TelemetryEmulator(tmp_path / "site", now=lambda: SENT)) as made:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(TelemetryEmulator(tmp_path_factory.mktemp("site"))) as made:
         yield made
+
+
+@pytest.fixture
+def served(server: Served, tmp_path: Path) -> Served:
+    return server.become(TelemetryEmulator(tmp_path / "site", now=lambda: SENT))
 
 
 MakeAdapter = Callable[[Path | None], Adapter]

@@ -36,10 +36,15 @@ def claimed(payload: dict[str, Any] | None = None, **changes: Any) -> Claim:
     return a_claim(payload or {"type": "weather", "data": None}, **fields)
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(TelemetryEmulator(tmp_path)) as made:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(TelemetryEmulator(tmp_path_factory.mktemp("site"))) as made:
         yield made
+
+
+@pytest.fixture
+def served(server: Served, tmp_path: Path) -> Served:
+    return server.become(TelemetryEmulator(tmp_path))
 
 
 @pytest.fixture
@@ -156,18 +161,17 @@ class Stranger:
 ECHO = {"seq": 1, "ts": "", "type": "weather", "data": None, "meta": {"event_id": "A1"}}
 
 
-async def answered(body: bytes, status: int = 200) -> Receipt | DeliveryError:
+async def answered(server: Served, body: bytes, status: int = 200) -> Receipt | DeliveryError:
     """The verdict on an event A1 when the server answers so."""
-    with Served(Stranger(body, status)) as served:
-        adapter = KIND.adapter(a_site(served.url))
-        claim = claimed({"type": "weather", "data": 1, "meta": {"event_id": "A1"}}, id="E1")
-        found = await verdict(adapter, claim)
-        await adapter.close()
+    adapter = KIND.adapter(a_site(server.become(Stranger(body, status)).url))
+    claim = claimed({"type": "weather", "data": 1, "meta": {"event_id": "A1"}}, id="E1")
+    found = await verdict(adapter, claim)
+    await adapter.close()
     return found
 
 
-async def test_the_echo_of_the_event_is_the_proof() -> None:
-    assert await answered(json.dumps(ECHO).encode()) == Receipt("E1", "A1")
+async def test_the_echo_of_the_event_is_the_proof(server: Served) -> None:
+    assert await answered(server, json.dumps(ECHO).encode()) == Receipt("E1", "A1")
 
 
 @pytest.mark.parametrize(
@@ -190,23 +194,23 @@ async def test_the_echo_of_the_event_is_the_proof() -> None:
         5,
     ],
 )
-async def test_a_200_that_does_not_echo_the_event_is_no_proof(body: Any) -> None:
-    found = await answered(json.dumps(body).encode())
+async def test_a_200_that_does_not_echo_the_event_is_no_proof(server: Served, body: Any) -> None:
+    found = await answered(server, json.dumps(body).encode())
 
     assert type(found) is Refused
     assert found.landed
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"[" * 100_000, b'{"seq":1', b"NaN"])
-async def test_a_body_that_is_no_json_is_no_proof(body: bytes) -> None:
-    found = await answered(body)
+async def test_a_body_that_is_no_json_is_no_proof(server: Served, body: bytes) -> None:
+    found = await answered(server, body)
 
     assert type(found) is Refused
     assert found.landed
 
 
-async def test_an_echo_counts_with_200_only() -> None:
-    found = await answered(json.dumps(ECHO).encode(), 201)
+async def test_an_echo_counts_with_200_only(server: Served) -> None:
+    found = await answered(server, json.dumps(ECHO).encode(), 201)
 
     assert type(found) is Refused
     assert found.landed
@@ -225,6 +229,6 @@ async def test_an_echo_counts_with_200_only() -> None:
     ],
 )
 async def test_only_the_server_itself_can_judge_an_event(
-    status: int, body: bytes, error: type[DeliveryError]
+    server: Served, status: int, body: bytes, error: type[DeliveryError]
 ) -> None:
-    assert type(await answered(body, status)) is error
+    assert type(await answered(server, body, status)) is error

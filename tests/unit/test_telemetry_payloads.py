@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adapters.telemetry import KIND, Event, Options
+from adapters.telemetry import KIND, Options
+from adapters.telemetry.payloads import Event
 from storage.entry import Address
 
 JUDGE = KIND.kinds["event"].payload
@@ -115,3 +116,55 @@ def test_the_site_folder_is_an_absolute_path() -> None:
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(ValidationError, match="site_folder"):
         Options(site_folder="/srv")
+
+
+# Runs
+
+
+def judge(kind: str, payload: Any) -> Address:
+    """As intake does. Raises ValidationError."""
+    model = KIND.kinds[kind].payload
+    assert model.model_validate_json(json.dumps(payload)) == model.model_validate(payload)
+    return KIND.kinds[kind].address(model.model_validate(payload))
+
+
+@pytest.mark.parametrize(
+    ("payload", "label"),
+    [
+        ({}, None),
+        ({"run_id": None, "run_dir": None, "meta": {}}, None),
+        ({"run_id": "007", "run_dir": "/data/007", "meta": {"x": [1]}}, "007"),
+        ({"run_id": "", "meta": {"run_id": 7}}, "7"),
+        ({"meta": {"run_id": "X"}}, "X"),
+    ],
+)
+def test_a_start_is_the_servers_own_body_in_the_stream_of_the_events(
+    payload: dict[str, Any], label: str | None
+) -> None:
+    labels = {} if label is None else {"run": label}
+    assert judge("run_start", payload) == Address(stream="telemetry", labels=labels)
+
+
+def test_a_stop_may_name_its_run() -> None:
+    assert judge("run_stop", {}) == Address(stream="telemetry")
+    assert judge("run_stop", {"run_id": "X"}) == Address(stream="telemetry", labels={"run": "X"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("run_start", {"run_id": 5}),
+        ("run_start", {"run_id": "a\0b"}),
+        ("run_start", {"run_id": "é" * 128}),
+        ("run_start", {"run_dir": "deep/" + "x" * 256}),
+        ("run_start", {"run_dir": "x/" * 501}),
+        ("run_start", {"meta": None}),
+        ("run_start", {"meta": {"run_id": ["X"]}}),
+        ("run_start", {"name": "X"}),
+        ("run_stop", {"run_id": 5}),
+        ("run_stop", {"meta": {}}),
+    ],
+)
+def test_what_can_be_no_run_is_refused(kind: str, payload: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        judge(kind, payload)
