@@ -63,7 +63,7 @@ class Options(BaseModel, extra="forbid", frozen=True):
     sole_writer: bool = Field(
         default=False,
         description="Nothing but this agent posts to the server: then its count of events "
-        "tells whether one whose answer was lost has landed. Not needed with `site_dir`.",
+        "tells whether one has landed whose answer was lost and that is in no file we can read.",
     )
 
     @field_validator("site_dir")
@@ -82,9 +82,7 @@ class TelemetryAdapter:
         self._url = site.url.rstrip("/")
         self._http = HttpClient(site)
         self._runs = Runs(self._http, self._url, site.now)
-        # The files know what the count can only conclude.
-        counts = site.options.sole_writer and site.options.site_dir is None
-        self._count = Count(self._http, self._url) if counts else None
+        self._count = Count(self._http, self._url) if site.options.sole_writer else None
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Send the entries one by one, in order; behind one that is not settled, none is sent."""
@@ -113,11 +111,7 @@ class TelemetryAdapter:
         body = wire.outgoing(doubt.claim)
         event_id = wire.event_id_of(body)
         current = await self._current(body["type"])
-        landed = (
-            current.event_id == event_id
-            or (self._count is not None and await self._count.has(event_id))
-            or await self._is_in_files(doubt, body)
-        )
+        landed = current.event_id == event_id or await self._has_landed(doubt, body, event_id)
         return [Receipt(doubt.claim.id, event_id)] if landed else []
 
     async def close(self) -> None:
@@ -176,11 +170,15 @@ class TelemetryAdapter:
             return wire.current_among(answer, event_type, f"{self._url}/current")
         return wire.current_in(answer, event_type, f"{self._url}{path}")
 
-    async def _is_in_files(self, doubt: Doubt, body: Mapping[str, Any]) -> bool:
-        """False also when there are no files to search. Raises Refused when they are unreadable."""
+    async def _has_landed(self, doubt: Doubt, body: Mapping[str, Any], event_id: str) -> bool:
+        """False also when nothing can tell."""
         site_dir = self._site.options.site_dir
-        if site_dir is None or not body.get("store_permanently", True):
-            return False
+        if site_dir is not None and body.get("store_permanently", True):
+            return await self._is_in_files(site_dir, doubt, body)  # what the count only concludes
+        return self._count is not None and await self._count.has(event_id) is True
+
+    async def _is_in_files(self, site_dir: Path, doubt: Doubt, body: Mapping[str, Any]) -> bool:
+        """Raises Refused when the files cannot be read."""
         reach = len(json.dumps(body)) + RECORD_MARGIN_BYTES
         sought = Sought(wire.event_id_of(body), body["type"], reach)
         since = min(doubt.first_sent_at, self._site.now()) / 1000 - FILE_MARGIN_SECONDS

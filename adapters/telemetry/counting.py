@@ -49,19 +49,12 @@ class Count:
     async def open(self, event_id: str) -> None:
         """An event is about to be posted: know where the count stands, if that can be known.
 
-        Raises what keeps us from posting anything at all: Unreachable, Refused, Throttled.
+        Raises Unreachable, Refused, Throttled where it cannot be asked: then nothing was sent.
         """
         if self._open not in (None, event_id):
             self.forget()
         if self._seq is None:
-            self.forget()
-            try:
-                await self._probe()
-            except (Uncertain, Rejected):
-                self.forget()
-            except Refused as exc:
-                exc.landed = False  # the event was not sent
-                raise
+            await self._begin()
         self._open = event_id
 
     def stored(self, seq: int) -> None:
@@ -83,15 +76,27 @@ class Count:
             return None
         before, lost = self._seq, self._lost
         after = await self._probe()
-        if after is None or after <= before:
-            return None  # no probe; or a server that has started again since
+        if after is None:
+            return None
         between = after - before - 1
         if between == 0:
             return False
         if between != lost + 1:
-            return None  # the event or a lost probe; or others count, too
-        self._landed = event_id
+            return None  # the event or a lost probe; or others, or the server has begun again
+        self._landed, self._open = event_id, None
         return True
+
+    async def _begin(self) -> None:
+        self.forget()
+        try:
+            await self._probe()
+        except (Uncertain, Rejected) as exc:
+            self.forget()
+            detail = f"the event was not sent, for the server's count cannot be read: {exc.detail}"
+            raise Unreachable(detail, status=exc.status, excerpt=exc.excerpt) from exc
+        except Refused as exc:
+            exc.landed = False  # that was the probe, not the event
+            raise
 
     async def _probe(self) -> int | None:
         """Post a probe: its seq is where the count stands. None: this server takes none."""
