@@ -6,6 +6,9 @@ one is used at once; it is never logged and never part of an error's text.
 
 import asyncio
 import base64
+import os
+import signal
+from contextlib import suppress
 
 from adapters.base import AuthOptions, Refused, Site
 
@@ -45,11 +48,22 @@ def _basic(site: Site) -> str:
 
 async def _token(site: Site) -> str:
     if site.auth.token_file is not None:
-        return _read(site, site.auth.token_file)
-    command = site.auth.token_command or ()
+        token = _read(site, site.auth.token_file)
+    else:
+        token = (await _printed(site, site.auth.token_command or ())).strip()
+    if not (token.isascii() and token.isprintable()):
+        raise _unusable(site, "the token has characters that no token has")
+    return token
+
+
+async def _printed(site: Site, command: tuple[str, ...]) -> str:
+    """What `token_command` prints. It is not left behind, however this ends."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
     except OSError as exc:
         raise _unusable(
@@ -59,12 +73,15 @@ async def _token(site: Site) -> str:
         async with asyncio.timeout(TOKEN_COMMAND_SECONDS):
             output, _ = await process.communicate()
     except TimeoutError as exc:
-        process.kill()
-        await process.wait()
         raise _unusable(site, f"token_command gave nothing in {TOKEN_COMMAND_SECONDS} s") from exc
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # and whatever it has started
+            await process.wait()
     if process.returncode != 0 or not output.strip():
         raise _unusable(site, f"token_command ended with {process.returncode}")
-    return output.decode().strip()
+    return output.decode("utf-8", "replace")
 
 
 def _read(site: Site, name: str) -> str:

@@ -1,8 +1,9 @@
 """The one door to HTTP: a client per backend, and one mapping of httpx's errors.
 
-Promises: no exception of httpx leaves this module; what was provably not sent is
-Unreachable, everything else that went wrong on the way is Uncertain; redirects are never
-followed, cookies never kept, proxies and .netrc of the environment never used.
+Promises: only DeliveryErrors leave this module; what was provably not sent is Unreachable,
+everything else that went wrong on the way is Uncertain; an answer is read to its end, up to a
+size; redirects are never followed, cookies never kept, proxies and .netrc of the environment
+never used.
 """
 
 import asyncio
@@ -10,14 +11,24 @@ import email.utils
 import json
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from adapters import tls
 from adapters.auth import attach_credentials
-from adapters.base import DeliveryError, Refused, Site, Throttled, Uncertain, Unreachable
+from adapters.base import (
+    DeliveryError,
+    Refused,
+    Rejected,
+    Site,
+    Throttled,
+    Uncertain,
+    Unreachable,
+)
 from storage import crash
 
 # Shorter than the idle time of every backend we know (telemetry closes after 5 s), so that a
@@ -25,17 +36,17 @@ from storage import crash
 KEEPALIVE_SECONDS = 4.0
 
 LONGEST_NUMBER = 9  # digits of a Retry-After: 30 years are as good as any longer time
+LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; what has no end must not take the agent's memory
 
-# Raised by httpx before the first byte of the request can have left this host.
+# Raised before the first byte of a request can have left this host, and never after it:
 NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.InvalidURL,
+    httpx.ConnectError,  # no TCP or no TLS connection; an open one fails by ReadError, WriteError
+    httpx.ConnectTimeout,  # the same
+    httpx.PoolTimeout,  # no connection became free
+    httpx.UnsupportedProtocol,  # judged by the URL, before a connection is looked for
+    httpx.LocalProtocolError,  # our header lines are illegal (HTTP/1.1; HTTP/2 has other reasons)
 )
+# InvalidURL is not among them: see `HttpClient.request`. ProxyError neither: we use no proxy.
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +93,42 @@ class Answer:
             return None
 
 
+class Hearing:
+    """Hears from a connection how far a request has come (httpx: the extension `trace`)."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    async def __call__(self, event: str, _: Mapping[str, Any]) -> None:
+        """Called for every step, with its name."""
+        self._last = event
+        if event.endswith("send_request_body.complete"):
+            crash.point("send.out")
+
+    @property
+    def connecting(self) -> bool:
+        """Is making the connection the last that was heard of, its end not included?
+
+        Should the events get other names one day, this is False, and an error Uncertain.
+        """
+        making = self._last.startswith(("connection.connect_tcp.", "connection.start_tls."))
+        return making and not self._last.endswith(".complete")
+
+
 class HttpClient:
-    """One backend's connections. `request` raises only DeliveryErrors."""
+    """One backend's connections. `request` raises only DeliveryErrors.
+
+    What is used of httpx is its transport: the client on top of it would keep cookies, and
+    work out redirects that it is not to follow.
+    """
 
     def __init__(self, site: Site, *, base_url: str | None = None) -> None:
         self._site = site
         self._base_url = (base_url or site.url).rstrip("/")
-        self._client: httpx.AsyncClient | None = None
+        self._limit = site.attempt_timeout_seconds
+        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._context: ssl.SSLContext | None = None
+        self._mistrusted = False
 
     async def request(
         self,
@@ -108,72 +148,127 @@ class HttpClient:
         goes out byte for byte; `form` and `files` as form data; `anonymous` sends no
         credentials. Raises Unreachable, Refused (unusable credentials), Uncertain.
         """
-        sending = dict(headers or {})
+        sending = {"User-Agent": "holdfast", "Accept": "*/*", **(headers or {})}
         if json_text is not None:
             sending["Content-Type"] = "application/json"
         if not anonymous:
             sending.update(await attach_credentials(self._site))
         url = path if "://" in path else f"{self._base_url}{path}"
+        hearing = Hearing()
         try:
-            async with asyncio.timeout(self._site.attempt_timeout_seconds):
-                reply = await self._connections().request(
-                    method,
-                    url,
-                    params=params,
-                    content=json_text.encode() if json_text is not None else None,
-                    data=form,
-                    files=files,
-                    headers=sending,
-                    extensions={"trace": _pass_point} if crash.armed() else None,
-                )
-        except NOT_SENT as exc:
-            raise unreachable(exc, url) from exc
-        except TimeoutError as exc:
-            limit = self._site.attempt_timeout_seconds
-            raise Uncertain(f"no answer from {url} within {limit:g} s") from exc
-        except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict) as exc:
-            raise Uncertain(f"the answer of {url} was lost: {described(exc)}") from exc
-        return Answer(reply.status_code, reply.headers, reply.content)
+            request = httpx.Request(
+                method,
+                url,
+                params=params,
+                content=json_text.encode() if json_text is not None else None,
+                data=form,
+                files=files,
+                headers=sending,
+                extensions={"timeout": self._timeout(), "trace": hearing},
+            )
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise self._unsendable(exc, url) from exc
+        try:
+            async with asyncio.timeout(self._limit):
+                return await exchange(self._connections(), request)
+        except DeliveryError:
+            raise
+        except Exception as exc:
+            raise await self._verdict(exc, url, hearing) from exc
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
 
-    def _connections(self) -> httpx.AsyncClient:
+    def _connections(self) -> httpx.AsyncHTTPTransport:
         # Made at first use: reading certificates is I/O, and wrong ones are an answer, not a crash.
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                verify=self._tls_context(),
+        if self._transport is None:
+            self._context = tls.make_context(self._site)
+            self._transport = httpx.AsyncHTTPTransport(
+                verify=self._context,
                 trust_env=False,
-                follow_redirects=False,
-                timeout=self._site.timeout_seconds,
                 limits=httpx.Limits(
                     max_connections=self._site.concurrency + 2,
                     keepalive_expiry=KEEPALIVE_SECONDS,
                 ),
-                headers={"User-Agent": "holdfast"},
-                # Sessions outlive permissions (elog sheet, section 1): keep no cookie of anybody.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
-        return self._client
+        elif self._mistrusted and self._context is not None:
+            tls.read_again(self._context, self._site)
+            self._mistrusted = False
+        return self._transport
 
-    def _tls_context(self) -> ssl.SSLContext:
-        tls = self._site.tls
+    def _unsendable(self, exc: Exception, url: str) -> DeliveryError:
+        """No request could be made: is it the backend's address, or what the entry adds to it?"""
         try:
-            context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
-            if tls.cert_file:
-                context.load_cert_chain(tls.cert_file, tls.key_file)
-        except (OSError, ssl.SSLError) as exc:
-            detail = f"the certificates of backends.{self._site.name}.tls cannot be used: {exc}"
-            raise Refused(detail, credentials=True) from exc
-        return context
+            httpx.URL(self._base_url)
+        except httpx.InvalidURL:
+            return unreachable(exc, url)
+        return Rejected(f"no request can be made of it: {described(exc)}")
+
+    def _timeout(self) -> dict[str, float | None]:
+        # A connection is made within the attempt's time: when the attempt is cut during a TLS
+        # handshake, httpx leaves the socket open.
+        connecting = min(self._site.timeout_seconds, self._limit / 4)
+        timeout = httpx.Timeout(self._site.timeout_seconds, connect=connecting, pool=connecting)
+        return timeout.as_dict()
+
+    async def _verdict(self, exc: Exception, url: str, hearing: Hearing) -> DeliveryError:
+        """What it means that a request broke off: Unreachable only where nothing can be out."""
+        unsent = isinstance(exc, NOT_SENT) or hearing.connecting
+        if (error := tls.tls_error(exc)) is not None:
+            verdict = await self._tls_verdict(error, url, sent=not unsent)
+            if verdict is not None:
+                return verdict
+        if unsent:
+            return unreachable(exc, url)
+        if isinstance(exc, TimeoutError):
+            return Uncertain(f"no answer from {url} within {self._limit:g} s")
+        return Uncertain(f"the request to {url} broke off: {described(exc)}")
+
+    async def _tls_verdict(
+        self, error: ssl.SSLError, url: str, *, sent: bool
+    ) -> DeliveryError | None:
+        self._mistrusted = True
+        if not tls.is_out_of_date(error):
+            return tls.verdict(error, self._site, url, sent=sent)
+        seen = await self._look(url)
+        now = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self._site.now())
+        return tls.out_of_date(error, self._site, url, seen, now)
+
+    async def _look(self, url: str) -> tls.Sighting:
+        """The server's certificate and clock. Nothing of ours is sent, no secret either."""
+        request = httpx.Request("HEAD", httpx.URL(url).join("/"))
+        request.extensions["timeout"] = self._timeout()
+        # Whatever goes wrong here: there is nothing to be seen then.
+        with suppress(Exception):
+            blind = tls.blind_to_dates(self._site)
+            async with (
+                asyncio.timeout(self._limit),
+                httpx.AsyncHTTPTransport(verify=blind, trust_env=False) as transport,
+            ):
+                reply = await transport.handle_async_request(request)
+                spoken = reply.extensions["network_stream"].get_extra_info("ssl_object")
+                seen = tls.Sighting(spoken.getpeercert(), reply.headers.get("date"))
+                await reply.aclose()
+                return seen
+        return tls.Sighting()
 
 
-async def _pass_point(event: str, _: object) -> None:
-    if event.endswith("send_request_body.complete"):
-        crash.point("send.out")
+async def exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Answer:
+    """Send a request and read the answer to its end. Raises Uncertain when it has none."""
+    reply = await transport.handle_async_request(request)
+    body = bytearray()
+    try:
+        async for part in reply.aiter_bytes():
+            body += part
+            if len(body) > LARGEST_ANSWER:
+                detail = f"the answer of {request.url} is larger than {LARGEST_ANSWER} bytes"
+                raise Uncertain(detail, status=reply.status_code)
+    finally:
+        await reply.aclose()
+    return Answer(reply.status_code, reply.headers, bytes(body))
 
 
 def unreachable(exc: Exception, url: str) -> Unreachable:
