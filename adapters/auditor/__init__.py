@@ -7,17 +7,29 @@ a batch only "stored" is proof, any other word sends its records on in smaller o
 
 A lost answer needs no search: the same record is sent again and `RECORD_EXISTS` proves that it
 had arrived; an update may be repeated at will (AUDITOR sheet, sections 1.1 and 1.2).
+
+An update that waits behind its own record rides along: the record is sent with the update's
+stop time. That counts for the update only if the server says that it stored this record now;
+an update whose record AUDITOR does not know waits for it for a time.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from adapters.auditor.answers import is_repeat, is_stored, is_unknown, no_proof, unsent
+from adapters.auditor.answers import (
+    is_repeat,
+    is_stored,
+    is_unknown,
+    may_still_come,
+    no_proof,
+    unknown_record,
+    unsent,
+)
 from adapters.auditor.payloads import RecordAdd, RecordUpdate, record_address, update_address
 from adapters.base import (
     BackendKind,
@@ -48,24 +60,54 @@ class Options(BaseModel, extra="forbid", frozen=True):
         le=BODY_LIMIT,
         description="Largest request that several records share, in bytes.",
     )  # three quarters of what the server takes; lower it for a proxy with a smaller limit
+    update_wait_seconds: float = Field(
+        default=3600,
+        ge=0,
+        description="How long an update waits for a record that AUDITOR does not hold yet.",
+    )  # the record may be on its way from another sender
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A claim with what is read off its payload. `size` is the payload's, in bytes."""
+    """A claim with what is read off its payload. `text` is what goes out for it.
+
+    `rides`: the claim's rider is in the text.
+    """
 
     claim: Claim
     record_id: str
     remote_id: str
-    size: int
+    text: str
+    rides: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the text."""
+        return len(self.text.encode())
 
 
 def item_of(claim: Claim) -> Item:
-    """The remote id of an update names its stop time too: it is not the record's own."""
+    """The claim as it goes out alone.
+
+    The remote id of an update names its stop time too: it is not the record's own.
+    """
     body = json.loads(claim.payload)
     record_id = body["record_id"]
     remote_id = record_id if claim.kind == "record" else f"{record_id}@{body['stop_time']}"
-    return Item(claim, record_id, remote_id, len(claim.payload.encode()))
+    return Item(claim, record_id, remote_id, claim.payload)
+
+
+def ridden(item: Item) -> Item:
+    """The item with its rider, if it has one and the record cannot be there yet.
+
+    Only the stop time is the update's: that is all that AUDITOR takes from one.
+    """
+    rider = item.claim.rider
+    if rider is None or item.claim.in_doubt:
+        return item
+    stop_time = json.loads(rider.payload)["stop_time"]
+    body = {**json.loads(item.claim.payload), "stop_time": stop_time}
+    return replace(item, text=json.dumps(body, ensure_ascii=False), rides=True)
 
 
 def parcels(items: Sequence[Item], limit: int) -> Iterator[list[Item]]:
@@ -89,9 +131,12 @@ class AuditorAdapter:
     """One AUDITOR server."""
 
     def __init__(self, site: Site) -> None:
+        options: Options = site.options or Options()
         self._http = HttpClient(site)
         self._url = site.url.rstrip("/")
-        self._limit = (site.options or Options()).max_body_bytes
+        self._now = site.now
+        self._limit = options.max_body_bytes
+        self._wait_seconds = options.update_wait_seconds
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Send records together and updates one by one; one verdict per claim, in order.
@@ -101,7 +146,7 @@ class AuditorAdapter:
         """
         verdicts: list[Verdict] = []
         doubts = 0
-        for parcel in self._parcels([item_of(claim) for claim in claims]):
+        for parcel in self._parcels([ridden(item_of(claim)) for claim in claims]):
             outcome = await self._attempt(parcel)
             verdicts += outcome
             last = outcome[-1]
@@ -153,19 +198,26 @@ class AuditorAdapter:
             return [lost] * len(parcel)
 
     async def _add(self, item: Item) -> Verdict:
-        answer = await self._http.request("POST", "/record", json_text=item.claim.payload)
+        verdict = await self._post(item)
+        if isinstance(verdict, Rejected) and item.rides:
+            # Was it the rider? The record must not be buried for its sake.
+            return await self._post(item_of(item.claim))
+        return verdict
+
+    async def _post(self, item: Item) -> Verdict:
+        answer = await self._http.request("POST", "/record", json_text=item.text)
         if is_stored(answer):
-            return self._receipt(item)
+            return self._receipt(item, with_rider=item.rides)
         if is_repeat(answer):
             return self._receipt(item, duplicate=True)
         return no_proof(answer, f"{self._url}/record")
 
     async def _add_together(self, parcel: list[Item]) -> Sequence[Verdict]:
         """One array. What is wrong with one of its records keeps all of them out."""
-        text = f"[{','.join(item.claim.payload for item in parcel)}]"
+        text = f"[{','.join(item.text for item in parcel)}]"
         answer = await self._http.request("POST", "/records", json_text=text)
         if is_stored(answer):
-            return [self._receipt(item) for item in parcel]
+            return [self._receipt(item, with_rider=item.rides) for item in parcel]
         error = no_proof(answer, f"{self._url}/records")
         if is_repeat(answer) or isinstance(error, Rejected):
             detail = f"AUDITOR stored none of these {len(parcel)} records: {answer.text[:200]}"
@@ -173,29 +225,29 @@ class AuditorAdapter:
         return [error] * len(parcel)
 
     async def _update(self, item: Item) -> Verdict:
-        answer = await self._http.request("PUT", "/record", json_text=item.claim.payload)
+        answer = await self._http.request("PUT", "/record", json_text=item.text)
         if is_stored(answer):
             return self._receipt(item)
         if is_unknown(answer):
-            detail = (
-                f"AUDITOR does not hold the record {item.record_id!r} that this updates: "
-                "it was archived there, or was never added to this server"
-            )
-            return Rejected(detail, status=answer.status, excerpt=answer.text)
+            age_seconds = (self._now() - item.claim.accepted_at) / 1000
+            waits = may_still_come(age_seconds, item.claim.tries, self._wait_seconds)
+            return unknown_record(answer, item.record_id, waits=waits)
         return no_proof(answer, f"{self._url}/record")
 
     def _place(self, item: Item) -> str:
         return f"{self._url}/record/{quote(item.record_id, safe='')}"
 
-    def _receipt(self, item: Item, *, duplicate: bool = False) -> Receipt:
-        return Receipt(item.claim.id, item.remote_id, self._place(item), duplicate)
+    def _receipt(self, item: Item, *, duplicate: bool = False, with_rider: bool = False) -> Receipt:
+        return Receipt(item.claim.id, item.remote_id, self._place(item), duplicate, with_rider)
 
 
 KIND = BackendKind(
     options=Options,
     adapter=AuditorAdapter,
     kinds={
-        "record": EntryKind(RecordAdd, record_address, in_doubt="resend", batched=True),
+        "record": EntryKind(
+            RecordAdd, record_address, in_doubt="resend", batched=True, rider="record_update"
+        ),
         "record_update": EntryKind(RecordUpdate, update_address, in_doubt="resend"),
     },
     main_kind="record",

@@ -6,11 +6,24 @@ Promises: every answer has a meaning here; only AUDITOR's own word reads as "sto
 
 from http import HTTPStatus
 
-from adapters.base import DeliveryError, Refused, Rejected, Throttled, Uncertain, Unreachable
+from adapters.base import (
+    DeliveryError,
+    Parked,
+    Refused,
+    Rejected,
+    Throttled,
+    Uncertain,
+    Unreachable,
+)
 from adapters.http import Answer, refusal_of_us
 
 # AUDITOR labels its empty answers not at all; a proxy may add the label for "no label".
 UNLABELLED = ("", "application/octet-stream", "text/plain")
+
+# Updates of records that AUDITOR does not hold (yet). No entry has this scope, so its rest holds
+# nothing back; it is what `status` shows, once, however many they are.
+UNKNOWN_RECORDS = "updates of unknown records"
+FEWEST_TRIES = 8  # clocks step, and an outage ages an update that was never tried
 
 
 def is_stored(answer: Answer) -> bool:
@@ -35,6 +48,27 @@ def is_unknown(answer: Answer) -> bool:
     """Does AUDITOR say that there is no record to update? Its router's 404 reads otherwise."""
     told = answer.text.startswith("Updating unknown record ")
     return answer.status == HTTPStatus.NOT_FOUND and told
+
+
+def may_still_come(age_seconds: float, tries: int, wait_seconds: float) -> bool:
+    """Is the record of an update that was accepted `age_seconds` ago still waited for?
+
+    Not by age alone: the record's sender may have been away as long as we were. A negative age
+    is a clock that was set back; then the tries alone count.
+    """
+    return tries < FEWEST_TRIES or 0 <= age_seconds < wait_seconds
+
+
+def unknown_record(answer: Answer, record_id: str, *, waits: bool) -> DeliveryError:
+    """The verdict of an update whose record AUDITOR does not hold."""
+    if waits:
+        detail = "AUDITOR does not hold the record that this updates: waiting for it to arrive"
+        return Parked(detail, scope=UNKNOWN_RECORDS, status=answer.status, excerpt=answer.text)
+    detail = (
+        f"AUDITOR does not hold the record {record_id!r} that this updates: "
+        "it was archived there, or was never added to this server"
+    )
+    return Rejected(detail, status=answer.status, excerpt=answer.text)
 
 
 def no_proof(answer: Answer, url: str) -> DeliveryError:

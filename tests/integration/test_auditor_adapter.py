@@ -136,18 +136,6 @@ async def test_an_update_whose_answer_was_lost_is_simply_sent_again(
     assert auditor.ledger()[0]["stop_time"] == STOP
 
 
-async def test_an_update_of_an_archived_record_is_rejected(
-    auditor: Auditor, adapter: AuditorAdapter
-) -> None:
-    await verdict(adapter, add(stop_time=STOP))
-    auditor.archive()
-
-    rejected = await verdict(adapter, update())
-
-    assert isinstance(rejected, Rejected)
-    assert "archived" in rejected.detail
-
-
 async def test_without_its_database_nothing_is_proved(
     auditor: Auditor, adapter: AuditorAdapter
 ) -> None:

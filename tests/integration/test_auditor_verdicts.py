@@ -14,6 +14,7 @@ from adapters.auditor import AuditorAdapter
 from adapters.base import (
     BatchRefused,
     DeliveryError,
+    Parked,
     Refused,
     Rejected,
     Throttled,
@@ -117,7 +118,7 @@ TABLE = [
     (403, TEXT, "Insufficient permissions", Refused, Refused, Refused),
     (404, None, ROUTER, Refused, Refused, Refused),
     (404, HTML, PAGE, Refused, Refused, Refused),
-    (404, TEXT, UNKNOWN, Refused, Refused, Rejected),
+    (404, TEXT, UNKNOWN, Refused, Refused, Parked),
     (405, None, "", Refused, Refused, Refused),
     (408, None, "", Uncertain, Uncertain, Uncertain),
     (409, JSON, "{}", Refused, Refused, Refused),
