@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,9 +62,9 @@ class Hands:
         """One envelope."""
         return self._letter([self._item(backend)], "application/json")
 
-    def lines(self, count: int) -> Letter:
-        """Many envelopes for any backends."""
-        items = [self._item(self._dice.choice(BACKENDS)) for _ in range(count)]
+    def lines(self, count: int, backends: Sequence[str]) -> Letter:
+        """Many envelopes for any of `backends`."""
+        items = [self._item(self._dice.choice(backends)) for _ in range(count)]
         return self._letter(items, NDJSON)
 
     def parcel(self) -> Letter:
@@ -149,25 +149,29 @@ class Hands:
         self._books.refused_files.add(name)
         self._world.drop(name, b'{"event_type": "cut in the mid')
 
-    def anything(self) -> Letter | None:
-        """Any hand-in by any door; a letter still has to be posted."""
-        backend = self._dice.choice(BACKENDS)
+    def anything(self, backends: Sequence[str] = BACKENDS) -> Letter | None:
+        """Any hand-in by any door, for any of `backends`; a letter still has to be posted."""
+        backend = self._dice.choice(backends)
         doors: dict[str, Callable[[], Letter | None]] = {
             "letter": lambda: self.letter(backend),
-            "lines": lambda: self.lines(self._dice.randint(1, 12)),
-            "parcel": self.parcel,
-            "embedded": self.embedded,
+            "lines": lambda: self.lines(self._dice.randint(1, 12), backends),
             "drop_json": lambda: self.drop_json(backend),
             "drop_lines": lambda: self.drop_lines(
                 backend, self._dice.randint(2, 12), bad=self._dice.random() < 0.2
             ),
-            "drop_folder": self.drop_folder,
             "drop_slowly": lambda: self.drop_slowly(
                 backend, lambda: time.sleep(self._dice.uniform(0.05, 1.0))
             ),
             "drop_broken": self.drop_broken,
         }
-        weights = (8, 3, 1, 1, 4, 1, 1, 1, 0.3)
+        weights = [8, 3, 4, 1, 1, 0.3]
+        if "elog" in backends:
+            doors |= {
+                "parcel": self.parcel,
+                "embedded": self.embedded,
+                "drop_folder": self.drop_folder,
+            }
+            weights += [1, 1, 1]
         (door,) = self._dice.choices(list(doors), weights)
         self.doors[door] += 1
         return doors[door]()

@@ -145,6 +145,15 @@ class World:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def kill_if_alive(self) -> None:
+        if not self.dead():
+            self.kill()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the daemon a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def dead(self) -> bool:
         """Has the daemon ended?"""
         return self.process is None or self.process.poll() is not None
@@ -209,8 +218,7 @@ class World:
         return len(dead)
 
     def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
+        self.kill_if_alive()
         for served in self.served.values():
             served.unplug()
         shutil.rmtree(self.home, ignore_errors=True)

@@ -253,6 +253,11 @@ class Served:
         self._thread.start()
         ready.wait()
 
+    def plug_in(self) -> None:
+        """Plug it in if it is not."""
+        if self._server is None:
+            self.plug()
+
     def unplug(self) -> None:
         """Refuse connections and cut the open ones, as a pulled cable or a dead host does."""
         if self._server is not None and self._thread is not None:
