@@ -46,6 +46,7 @@ from tests.emulators.elog_world import World
 
 Endpoint = Callable[[Request, Experiment], Awaitable[Response]]
 
+LONGEST_WAIT_SECONDS = 10.0  # a test that failed must not keep the server for ever
 WHOLE_FORM = 64 * 1024 * 1024  # bytes: Starlette's own limit is below what the eLog takes
 
 
@@ -178,13 +179,13 @@ class ElogEmulator:
         if form.get("shift"):
             object_id(form["shift"])  # no experiment here has shifts: unknown ones are ignored
         author = self._author(request, form)
-        await asyncio.to_thread(self.may_insert.wait)
+        await asyncio.to_thread(self.may_insert.wait, LONGEST_WAIT_SECONDS)
         entry = self.store.post(where, form, author, uploads)
         to = [*entry.get("email_to", []), *self.subscribers]
         if to and not form.get("command_followup"):
             mail = {"experiment": where.name, "entry_id": entry["_id"], "to": to}
             self.store.mails.append(mail)
-            await asyncio.to_thread(self.may_mail.wait)
+            await asyncio.to_thread(self.may_mail.wait, LONGEST_WAIT_SECONDS)
         self._cross_post(where, form, entry)
         return success(entry)
 

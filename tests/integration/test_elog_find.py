@@ -262,7 +262,7 @@ async def test_run_parameters_are_resent_and_not_looked_for(
     adapter = connect(served)
 
     assert await adapter.find(in_doubt(some_params({"a": 1}))) == []
-    assert KIND.kinds["run_params"].in_doubt == "resend"
+    assert (KIND.kinds["run_params"].in_doubt, KIND.kinds["post"].in_doubt) == ("resend", "find")
     assert not served.faulty.requests
 
 

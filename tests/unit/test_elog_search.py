@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.base import Uncertain
+from adapters.elog import KIND
 from adapters.elog.search import (
     EARLIER_MS,
     MARGIN_MS,
@@ -84,6 +85,7 @@ def test_the_window_reaches_until_now_so_that_what_an_edit_left_is_in_it() -> No
 
 def test_each_file_may_hold_the_entry_up_for_half_a_minute() -> None:
     assert first_look(sought(files=4))["end_date"] == "2026-01-01T00:13:00.123Z"
+    assert KIND.settles_per_file_seconds == 30
 
 
 def test_a_tag_needs_no_window() -> None:
