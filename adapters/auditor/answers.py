@@ -93,7 +93,7 @@ def no_proof(answer: Answer, url: str) -> DeliveryError:
 def is_judgement(answer: Answer) -> bool:
     """Is this AUDITOR's 400 about the body? That is plain text; a proxy's is a web page."""
     plain = answer.media_type in ("", "text/plain") and not answer.is_html
-    ours = answer.text != "Content type error"  # we said application/json: lost on the way
+    ours = answer.text.strip() not in ("", "Content type error")  # we said application/json
     return answer.status == HTTPStatus.BAD_REQUEST and plain and ours
 
 

@@ -18,7 +18,7 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.http import NOT_SENT, Answer, HttpClient
+from adapters.http import NOT_SENT, Answer, Hearing, HttpClient
 from tests.emulators.raw import Line, a_site, peer, reply, until
 
 SECRET = "what-must-not-have-left"
@@ -238,6 +238,30 @@ async def test_a_host_that_has_no_descriptors_left_sends_nothing() -> None:
         await client.close()
 
     assert SECRET.encode() not in listening.everything
+
+
+@pytest.mark.parametrize(
+    ("event", "connecting"),
+    [
+        ("", False),
+        ("connection.connect_tcp.started", True),
+        ("connection.connect_tcp.failed", True),
+        ("connection.connect_tcp.complete", False),  # whatever the next event is called
+        ("connection.start_tls.failed", True),
+        ("connection.start_tls.complete", False),
+        ("http11.send_request_headers.started", False),
+        ("connection.something_new.failed", False),
+    ],
+)
+async def test_only_a_connection_that_was_not_made_counts_as_unsent(
+    event: str, *, connecting: bool
+) -> None:
+    hearing = Hearing()
+
+    if event:
+        await hearing(event, {})
+
+    assert hearing.connecting is connecting
 
 
 # --- something may be out ---

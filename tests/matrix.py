@@ -1,0 +1,359 @@
+"""What the verdict matrix is made of: every endpoint that an adapter asks, and answers to it.
+
+A row says which answers prove something, in the backend's own words, and which answers of
+others may read as a judgement all the same. Everything else must read as neither.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from adapters.base import AuthOptions, DeliveryError, Site, TlsOptions
+from adapters.event_manager.wire import wire_body
+from adapters.registry import KINDS
+from storage.entry import Claim, Doubt, Receipt
+from tests.builders import NOW, a_claim
+
+JSON, TEXT, HTML, BYTES = "application/json", "text/plain", "text/html", "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer of a backend, or of something else."""
+
+    status: int
+    media: str | None
+    body: bytes
+
+    def response(self, **headers: str) -> httpx.Response:
+        fields = {**headers, **({"content-type": self.media} if self.media else {})}
+        return httpx.Response(self.status, headers=fields, content=self.body)
+
+
+def said(status: int, body: Any, media: str = JSON) -> Said:
+    """An answer in JSON."""
+    return Said(status, media, json.dumps(body).encode())
+
+
+def never(_: Said) -> bool:
+    return False
+
+
+PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body></body></html>"
+BODIES: Mapping[str, tuple[str | None, bytes]] = {
+    "empty": (None, b""),
+    "empty page": (HTML, b""),
+    "empty JSON": (JSON, b""),
+    "cut": (JSON, b'{"success": true, "value": {"_id": "5f'),
+    "page": (HTML, PAGE),
+    "page that says it is JSON": (JSON, PAGE),
+    "page without a label": (None, b"\n  " + PAGE),
+    "another's object": (JSON, b'{"status": "ok", "id": 17, "success": 1, "_id": "other"}'),
+    "FastAPI's refusal": (JSON, b'{"detail": "no"}'),
+    "array": (JSON, b"[]"),
+    "null": (JSON, b"null"),
+    "number": (JSON, b"1"),
+    "text": (TEXT, b"OK"),
+    "text that says it is JSON": (JSON, b"Bad things happened"),
+    "wrong label": ("image/png", b'{"success": true}'),
+    "byte order mark": (JSON, b"\xef\xbb\xbf{}"),
+    "garbage": (BYTES, b"\x00\xff\xfe\x1f\x8b{"),
+    "deep": (JSON, b"[" * 3000),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One endpoint. `asks`: how its requests begin; all others are answered by `around`.
+
+    `proofs` give receipts, `absences` (of a search) prove that nothing is there. `judges`: what
+    the backend may answer when it rejects this entry; `parks`: ... its scope. `probes`: the
+    answer decides nothing about the entry, what is sent afterwards does.
+    """
+
+    kind: str
+    entry: str
+    asks: str
+    claims: Sequence[Claim]
+    proofs: Sequence[Said] = ()
+    absences: Callable[[Said], bool] = never
+    judges: Callable[[Said], bool] = never
+    parks: Callable[[Said], bool] = never
+    around: Mapping[str, Said] = field(default_factory=dict)
+    find: bool = False
+    probes: bool = False
+
+    def __str__(self) -> str:
+        aim = "find" if self.find else "deliver"
+        return f"{self.kind} {aim} {self.entry} x{len(self.claims)}: {self.asks}"
+
+
+class Network:
+    """The network edge of httpx: answers what a test says, and counts."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.answer = Said(200, None, b"")
+        self.headers: dict[str, str] = {}
+        self.everywhere = False
+        self.sent: list[str] = []
+
+    async def __call__(self, _: object, request: httpx.Request) -> httpx.Response:
+        asked = f"{request.method} {request.url.path}"
+        self.sent.append(asked)
+        if self.everywhere or asked.startswith(self.row.asks):
+            return self.answer.response(**self.headers)
+        for begin, healthy in self.row.around.items():
+            if asked.startswith(begin):
+                return healthy.response()
+        raise AssertionError(f"{self.row} does not say what {asked} gets")
+
+
+class Asking:
+    """One adapter of a row's kind, asked again and again."""
+
+    def __init__(self, row: Row) -> None:
+        kind = KINDS[row.kind]
+        self.row = row
+        self.network = Network(row)
+        self.adapter = kind.adapter(
+            Site(
+                name="b",
+                url="http://b.test",
+                timeout_seconds=5,
+                attempt_timeout_seconds=10,
+                concurrency=1,
+                auth=AuthOptions(),
+                tls=TlsOptions(),
+                options=kind.options(),
+                read_secret=lambda _: "",
+                now=lambda: NOW,
+            )
+        )
+
+    async def outcome(self, answer: Said, **headers: str) -> Receipt | DeliveryError | None:
+        """What becomes of the claims, all the same; None: not there."""
+        self.network.answer, self.network.headers = answer, headers
+        self.network.sent.clear()
+        try:
+            if self.row.find:
+                found = await self.adapter.find(Doubt(self.row.claims[0], NOW, NOW))
+                return found[0] if found else None
+            verdicts = await self.adapter.deliver(self.row.claims)
+        except DeliveryError as error:
+            return error
+        assert len(verdicts) == len(self.row.claims)
+        assert len({type(one) for one in verdicts}) == 1
+        first = verdicts[0]
+        assert isinstance(first, Receipt | DeliveryError)
+        return first
+
+
+def is_413(answer: Said) -> bool:
+    return answer.status == 413
+
+
+def fields_of(answer: Said) -> Any:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+# --- AUDITOR (AUDITOR sheet, sections 1.2 and 3a) ---
+
+
+def a_record(name: str, **fields: str) -> dict[str, Any]:
+    return {"record_id": name, "components": [], "start_time": "2024-01-01T00:00:00Z", **fields}
+
+
+STORED = [Said(200, media, b"") for media in (None, TEXT, BYTES)]
+REPEATED = [
+    Said(500, None, b"RECORD_EXISTS"),
+    Said(500, TEXT, b"RECORD_EXISTS"),
+    said(200, {"warning": "Record already exists, but the error was ignored"}),
+]
+RECORDS = [a_claim(a_record(name), kind="record", id=name) for name in ("r1", "r2")]
+UPDATES = [
+    a_claim(a_record(name, stop_time="2024-01-01T00:00:00Z"), kind="record_update", id=name)
+    for name in ("r1", "r2")
+]
+GONE = Said(404, TEXT, b"Updating unknown record r1 not possible.")
+
+
+def auditor_judges(answer: Said) -> bool:
+    """Its 400 is a text about the body; 413 may be a proxy's, and then the entry is too large."""
+    text = answer.status == 400 and answer.media in (None, TEXT) and answer.body.strip() != b""
+    return is_413(answer) or (text and not answer.body.lstrip().startswith(b"<"))
+
+
+AUDITOR = [
+    Row(
+        "auditor",
+        "record",
+        "POST /record",
+        RECORDS[:1],
+        [*STORED, *REPEATED],
+        judges=auditor_judges,
+    ),
+    Row("auditor", "record", "POST /records", RECORDS, STORED, judges=auditor_judges),
+    Row(
+        "auditor",
+        "record_update",
+        "PUT /record",
+        UPDATES[:1],
+        STORED,
+        judges=auditor_judges,
+        parks=lambda answer: answer == GONE,
+    ),
+    Row(
+        "auditor",
+        "record",
+        "GET /record/r1",
+        RECORDS[:1],
+        [said(200, {**a_record("r1"), "runtime": None})],
+        find=True,
+    ),
+]
+
+
+# --- the eLog (elog sheet, sections 2 and 6) ---
+
+POST = a_claim({"experiment": "e", "text": "t"}, kind="post", scope="e", stream="e")
+POST_OF_RUN = a_claim({"experiment": "e", "text": "t", "run": 7}, kind="post", scope="e")
+PARAMS = a_claim({"experiment": "e", "run": 7, "params": {"x": 1}}, kind="run_params", scope="e")
+REMOTE_ID = "5f" * 12
+NO_RUN = said(200, {"success": False, "errormsg": "Cannot find run with specified run number"})
+CRASHED = Said(500, JSON, PAGE)
+NEW, RUN_PARAMS = "POST /ws/lgbk/lgbk/e/ws/new_elog_entry", "POST /ws/lgbk/run_control/e/ws"
+SEARCH, RUNS = "GET /ws/lgbk/lgbk/e/ws/search_elog", "GET /ws/lgbk/lgbk/e/ws/runs"
+FOUND = {"_id": REMOTE_ID, "jira_ticket": POST.id, "insert_time": "2026-01-01T00:00:00Z"}
+
+
+def elog_judges(answer: Said) -> bool:
+    """Its refusals are pages and texts of its framework, and 500s in plain text labelled JSON."""
+    plain = answer.media == JSON and fields_of(answer) is None
+    is_text = plain and answer.body[:1] not in (b"", b"{", b"[", b"<")
+    return answer.status in (400, 413, 415, 422) or (answer.status == 500 and is_text)
+
+
+def elog_parks(answer: Said) -> bool:
+    return answer.status in (403, 423) or (answer.status == 404 and answer.media == JSON)
+
+
+def elog(entry: str, asks: str, claim: Claim, *proofs: Said, **more: Any) -> Row:
+    return Row("elog", entry, asks, [claim], proofs, parks=elog_parks, **more)
+
+
+ELOG = [
+    elog(
+        "post",
+        NEW,
+        POST,
+        said(200, {"success": True, "value": {"_id": REMOTE_ID}}),
+        judges=elog_judges,
+    ),
+    elog(
+        "run_params",
+        RUN_PARAMS,
+        PARAMS,
+        said(200, {"success": True, "value": {"_id": REMOTE_ID, "num": 7, "params": {"x": 1}}}),
+        judges=elog_judges,
+        around={RUNS: said(403, {})},
+    ),
+    elog(
+        "post",
+        SEARCH,
+        POST,
+        said(200, {"success": True, "value": [FOUND]}),
+        absences=lambda answer: answer == said(200, {"success": True, "value": []}),
+        find=True,
+    ),
+    # Which runs there are decides only how a refusal that is already known is told.
+    Row("elog", "post", RUNS, [POST_OF_RUN], parks=lambda _: True, around={NEW: NO_RUN}),
+    Row("elog", "run_params", RUNS, [PARAMS], around={RUN_PARAMS: CRASHED}),
+]
+
+
+# --- the Event Manager (event manager sheet, sections 2, 3 and 5) ---
+
+EVENT = a_claim({"event_data": {"x": 1}}, kind="event")
+DOCUMENT = {**wire_body(EVENT), "_id": EVENT.id}
+
+
+def fastapi_judges(answer: Said) -> bool:
+    fields = fields_of(answer)
+    own = answer.status in (400, 422) and isinstance(fields, dict) and "detail" in fields
+    return own or is_413(answer)
+
+
+EVENT_MANAGER = [
+    Row(
+        "event_manager",
+        "event",
+        "POST /event",
+        [EVENT],
+        [said(200, DOCUMENT)],
+        judges=fastapi_judges,
+    ),
+    Row(
+        "event_manager",
+        "event",
+        "GET /event/",
+        [EVENT],
+        [said(200, DOCUMENT)],
+        absences=lambda a: a == said(404, {"detail": f"Event with ID {EVENT.id} not found"}),
+        find=True,
+    ),
+]
+
+
+# --- telemetry (telemetry sheet, sections 3, 4 and 8) ---
+
+VALUE = a_claim({"type": "t", "data": {"x": 1}}, kind="event", stream="telemetry")
+ENVELOPE = {"seq": 3, "type": "t", "data": {"x": 1}, "ts": "x", "meta": {"event_id": VALUE.id}}
+NO_CURRENT = said(404, {"detail": "No current event for type: t"})
+
+
+def telemetry_shows_none(answer: Said) -> bool:
+    """Its own words; its failure to show a value; and what dislikes this one address.
+
+    Looking at the current value is a chance to find the event, no proof that it is not there.
+    """
+    broken = answer.status == 500 and answer.body.strip() == b"Internal Server Error"
+    return answer == NO_CURRENT or broken or answer.status in range(201, 500)
+
+
+TELEMETRY = [
+    Row(
+        "telemetry",
+        "event",
+        "POST /event",
+        [VALUE],
+        [said(200, ENVELOPE)],
+        judges=fastapi_judges,
+        around={"GET /current/t": NO_CURRENT},
+    ),
+    Row(
+        "telemetry",
+        "event",
+        "GET /current/t",
+        [VALUE],
+        around={"POST /event": said(200, ENVELOPE)},
+        probes=True,
+    ),
+    Row(
+        "telemetry",
+        "event",
+        "GET /current/t",
+        [VALUE],
+        [said(200, ENVELOPE)],
+        absences=telemetry_shows_none,
+        find=True,
+    ),
+]
+
+ROWS = [*AUDITOR, *ELOG, *EVENT_MANAGER, *TELEMETRY]
