@@ -1,10 +1,12 @@
 """Bring claims to the backend: look for what is in doubt, send the rest.
 
-Promises: one outcome per claim, whatever the adapter does; nothing is settled here.
+Promises: one outcome per claim, whatever the adapter does; what the disk has altered since it
+was accepted is not sent; nothing is settled here.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -18,9 +20,10 @@ from adapters.base import (
 )
 from agent.clock import Clock
 from agent.patience import DISK_SECONDS
-from agent.retry import Bug, UnknownKind
+from agent.retry import Bug, Damaged, UnknownKind
 from agent.route import Route
 from storage import crash
+from storage.attachments import fault_of
 from storage.entry import Claim, Doubt, Receipt
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
@@ -89,19 +92,35 @@ class Delivery:
         if kind is None:
             unknown = UnknownKind(self._route.name, self._route.kind.main_kind, name)
             return [unknown] * len(claims)
-        if claims[0].in_doubt:
+        if claims[0].in_doubt and claims[0].damage is None:
             return [await self._resolve(claims[0], kind)]
         return await self._deliver(claims)
 
     async def _deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        """Send what is still as it was accepted, and only that."""
+        faults = {one.id: fault for one in claims if (fault := await self._fault(one))}
+        intact = [one for one in claims if one.id not in faults]
         crash.point("send.begun")
-        verdicts = await self._route.adapter.deliver(claims)
+        verdicts = await self._route.adapter.deliver(intact) if intact else []
         crash.point("send.answered")
-        if len(verdicts) != len(claims):
-            raise TypeError(f"{len(verdicts)} verdicts for {len(claims)} claims")
+        if len(verdicts) != len(intact):
+            raise TypeError(f"{len(verdicts)} verdicts for {len(intact)} claims")
         for one in verdicts:
             _check(one)
-        return verdicts
+        given = dict(zip((one.id for one in intact), verdicts, strict=True))
+        return [given[one.id] if one.id in given else faults[one.id] for one in claims]
+
+    async def _fault(self, claim: Claim) -> Damaged | None:
+        """What the disk has made of an entry since it was accepted."""
+        if claim.damage is not None:
+            self._log.error("entry.damaged", entry=claim.id, reason=claim.damage)
+            return Damaged(claim.damage)
+        for part in claim.attachments:
+            fault = await self._outbox.in_files_thread(partial(fault_of, part))
+            if fault is not None:
+                self._log.error("attachment.damaged", entry=claim.id, reason=fault)
+                return Damaged(fault)
+        return None
 
     async def _resolve(self, claim: Claim, kind: EntryKind) -> Outcome:
         """An earlier attempt may have landed: look, or send the same again where that is safe."""

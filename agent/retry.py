@@ -112,7 +112,7 @@ def decide(
             return Decision(
                 kept, RestWish("throttled", error.detail, "", policy.obey(error.retry_after, dice))
             )
-        case Rejected() | BatchRefused():
+        case Rejected() | BatchRefused() | Damaged():
             return Decision(Bury(claim, failure, stop_stream=policy.on_dead == "stop"))
         case _:
             return _uncertain(error, claim, policy, others_confirmed, uncertain_in_row, now, dice)
@@ -174,6 +174,12 @@ def _uncertain(
 def failure_of(error: DeliveryError) -> Failure:
     """An error as the entry's history keeps it."""
     return Failure(type(error).__name__, error.side, error.detail, error.status, error.excerpt)
+
+
+class Damaged(DeliveryError):
+    """What was accepted is not on the disk any more as it was: it must not be sent."""
+
+    side: Side = "agent"
 
 
 class Bug(Uncertain):

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from storage import crash
+from storage.checksum import checksum
 from storage.dialect import in_chunks, insert_new
 from storage.entry import Accepted, Entry
 from storage.removal import forget, revive
@@ -155,7 +156,7 @@ def _row(one: Entry) -> dict[str, Any]:
 
 
 def _insert_details(connection: Connection, entries: Sequence[Entry]) -> None:
-    payloads = [{"id": one.id, "payload": one.payload} for one in entries]
+    payloads = [{"id": one.id, "payload": one.payload, "crc": _checksum(one)} for one in entries]
     labels = [
         {"entry_id": one.id, "name": name, "value": value}
         for one in entries
@@ -179,6 +180,10 @@ def _insert_details(connection: Connection, entries: Sequence[Entry]) -> None:
     for statement, rows in zip(_DETAILS, details, strict=True):
         if rows:
             connection.execute(statement, rows)
+
+
+def _checksum(one: Entry) -> int:
+    return checksum(one.id, one.backend, one.kind, one.key, one.payload)
 
 
 def _delivered(

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -68,8 +69,12 @@ class StagedFile:
 
     def drop(self) -> None:
         """Forget the bytes."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+        try:
+            # It still has bytes to write, and a full disk refuses them once more.
+            with suppress(OSError):
+                self._file.close()
+        finally:
+            self.path.unlink(missing_ok=True)
 
 
 class AttachmentStore:
@@ -137,6 +142,26 @@ class AttachmentStore:
         orphans = sorted(set(found) - held(found))
         self.drop(orphans)
         return len(orphans)
+
+
+def fault_of(part: Attachment) -> str | None:
+    """Why a kept file is not what was accepted; None: it is. Blocks: reads the whole of it."""
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with part.path.open("rb") as file:
+            while piece := file.read(BLOCK):
+                digest.update(piece)
+                size += len(piece)
+    except FileNotFoundError:
+        return f"the attachment {part.name!r} is gone from {part.path}"
+    except OSError as exc:
+        return f"the attachment {part.name!r} cannot be read from {part.path}: {exc.strerror}"
+    if size != part.size:
+        return f"the attachment {part.name!r} has {size} bytes of {part.size}: see {part.path}"
+    if digest.hexdigest() != part.sha256:
+        return f"the attachment {part.name!r} was altered on the disk: see {part.path}"
+    return None
 
 
 def fsync_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, bindparam, select, text
 
 from storage import crash
+from storage.checksum import damage_of
 from storage.dialect import before_slash, skip_locked
 from storage.entry import Attachment, Claim, Wanted
 from storage.schema import attachment, body, receipt
@@ -122,11 +123,11 @@ def _claims(
 ) -> dict[int, Claim]:
     """The claims of leased rows, by `seq`."""
     ids = [row.id for row in rows]
-    payloads = _payloads(connection, ids)
+    bodies = _bodies(connection, ids)
     files = _attachments(connection, ids, attachments)
     parents = _parents(connection, [row.waits_for for row in rows if row.waits_for is not None])
     return {
-        row.seq: _claim(row, payloads[row.id], files.get(row.id, ()), parents.get(row.waits_for))
+        row.seq: _claim(row, bodies.get(row.id), files.get(row.id, ()), parents.get(row.waits_for))
         for row in rows
     }
 
@@ -181,9 +182,8 @@ def choose(heads: Iterable[Row[Any]], wanted: Wanted) -> list[int]:
     return taken
 
 
-def _payloads(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    rows = connection.execute(select(body.c.id, body.c.payload).where(body.c.id.in_(ids)))
-    return {row.id: row.payload for row in rows}
+def _bodies(connection: Connection, ids: Sequence[str]) -> dict[str, Row[Any]]:
+    return {row.id: row for row in connection.execute(select(body).where(body.c.id.in_(ids)))}
 
 
 def _parents(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
@@ -212,8 +212,10 @@ def _attachments(
 
 
 def _claim(
-    row: Row[Any], payload: str, files: tuple[Attachment, ...], parent_id: str | None
+    row: Row[Any], held: Row[Any] | None, files: tuple[Attachment, ...], parent_id: str | None
 ) -> Claim:
+    payload = held.payload if held is not None else ""
+    labels, damage = _labels(row.labels), damage_of(row, held, sum(one.size for one in files))
     return Claim(
         seq=row.seq,
         id=row.id,
@@ -232,10 +234,18 @@ def _claim(
         first_sent_at=row.first_sent_at,
         last_sent_at=row.last_sent_at,
         size=row.size,
-        labels=json.loads(row.labels),
+        labels=labels or {},
         attachments=files,
         confirms_seen=row.confirms_seen,
         waits_for=row.waits_for,
         parent_id=parent_id,
         raw_created_at=row.raw_created_at,
+        damage=damage if labels is not None else "its labels were altered on the disk",
     )
+
+
+def _labels(said: str) -> dict[str, str] | None:
+    try:
+        return dict(json.loads(said))
+    except (TypeError, ValueError):
+        return None

@@ -45,6 +45,12 @@ def insert_new(dialect: str, table: Table, conflict: Iterable[str]) -> Any:
     return statement.on_conflict_do_nothing(index_elements=list(conflict))
 
 
+def insert_missing(connection: Connection, table: Table) -> Any:
+    """An INSERT that passes over rows of which any unique value is taken."""
+    statement: Any = INSERTS[connection.dialect.name](table)
+    return statement.on_conflict_do_nothing()
+
+
 def upsert(connection: Connection, table: Table, conflict: Iterable[str]) -> Any:
     """An INSERT that overwrites the row whose `conflict` columns are taken."""
     keys = list(conflict)

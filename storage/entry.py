@@ -124,7 +124,8 @@ class Claim:
     `waits_for` and `parent_id`: the entry that had to go first, and the backend's name for it
     (None: it was discarded). `raw_created_at`: what the clock showed before it was set right;
     None when it was right, or `created_at` is the producer's. `rider`: the next entry of the
-    same stream, which the same message may carry.
+    same stream, which the same message may carry. `damage`: why it is not any more what was
+    accepted, so that it must not be sent; None: it is.
     """
 
     seq: int
@@ -151,6 +152,7 @@ class Claim:
     parent_id: str | None = None
     raw_created_at: int | None = None
     rider: "Claim | None" = None
+    damage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ the disk does; nothing is stored then.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -20,16 +21,17 @@ from storage import accept as accepting
 from storage import amend, claim, crash, lists, loss, pauses, rests, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import Census, census, next_due, rates, waiting_in
-from storage.engine import checkpoint, reading_engine, writing_engine
+from storage.database import Database, Tell
+from storage.engine import checkpoint, reading_engine
 from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Pause, Rest, Stamp, Wanted
-from storage.errors import DiskRefused, disk_refusal
+from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.gauges import Gauges
 from storage.lock import InstanceLock
+from storage.rescue import Rescue
 from storage.retention import expire_receipts
 from storage.settle import Settlement
 from storage.states import State
 from storage.times import Corrected, correct_times
-from storage.upgrade import bring_up_to_date
 from storage.writer import Writer
 
 R = TypeVar("R")
@@ -40,32 +42,44 @@ ATTACHMENTS = "attachments"
 FILE_THREADS = 4
 
 
+def wall_clock() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 class Outbox:
     """One host's outbox. Opened once; the instance lock is held until `close`.
 
     `waiting`, `size`, `delivered`: entries, bytes and confirms per backend, without a look.
     """
 
-    def __init__(self, state_dir: Path, urls: Mapping[str, str]) -> None:
-        """Take the lock and upgrade the schema. Blocks.
+    def __init__(
+        self,
+        state_dir: Path,
+        urls: Mapping[str, str],
+        *,
+        now: Callable[[], int] = wall_clock,
+        tell: Tell = lambda _, **__: None,
+    ) -> None:
+        """Take the lock and open the database, or a fresh one if it is damaged. Blocks.
 
-        Raises AlreadyRunning, SchemaError, OSError.
+        `tell` hears of damage, as a log does: an event and what is known about it. Raises
+        AlreadyRunning, SchemaError, DiskRefused, OSError.
         """
         self.urls = dict(urls)
         self.lock = InstanceLock(state_dir / LOCK)
         self.lock.take()
         try:
             path = state_dir / DATABASE
-            # Before SQLite makes the log beside it, which gets the same mode.
-            path.touch()
-            path.chmod(0o640)
-            self._engine = writing_engine(path)
-            self.kept_copy = bring_up_to_date(path, self._engine)
+            self._database = Database(path, now=now, tell=tell)
+            self._database.open()
+            self._engine = self._database.engine
+            self.kept_copy = self._database.kept_copy
             self.attachments = AttachmentStore(state_dir / ATTACHMENTS)
         except BaseException:
             self.lock.release()
             raise
-        self._writer = Writer(self._engine)
+        self._writer = Writer(self._engine, self._mend)
         self._reading = reading_engine(path)
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="outbox-reader")
         self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="outbox-files")
@@ -74,20 +88,48 @@ class Outbox:
         self._accept_verb = partial(accepting.accept, urls=self.urls)
         self._accepting: set[asyncio.Task[Sequence[Accepted]]] = set()
         self._gauges = Gauges()
+        self._out: set[str] = set()  # claims on the wire
+        self._rescue = Rescue(
+            self._database,
+            self._writer,
+            self._gauges,
+            urls=self.urls,
+            token=self._token,
+            out=self._out,
+            now=now,
+            tell=tell,
+        )
         self.waiting = self._gauges.waiting
         self.size = self._gauges.size
         self.delivered = self._gauges.delivered
 
     def recover(self, now: int) -> tuple[int, int]:
-        """Reclaim claims and sweep orphaned files; return how many of each. Blocks."""
+        """Reclaim claims and sweep orphaned files; return how many of each. Blocks.
+
+        What a damaged database held comes back from here on, beside everything else.
+        """
         reclaimed = self._writer.call(partial(settle.reclaim, now=now)).result()
         crash.point("reclaim.committed")
-        swept = self.attachments.sweep(
-            lambda ids: set(self._writer.call(partial(amend.look_up, ids=ids)).result())
-        )
+        swept = self.attachments.sweep(self._hold_files)
         crash.point("reclaim.swept")
         self._gauges.begin(self._writer.call(partial(census, now=now)).result())
+        self._rescue.begin()
         return reclaimed, swept
+
+    def _hold_files(self, ids: list[str]) -> set[str]:
+        """Of these, the entries that live; all, as long as some may still come back."""
+        if self._rescue.busy:
+            return set(ids)
+        return set(self._writer.call(partial(amend.look_up, ids=ids)).result())
+
+    @property
+    def salvaging(self) -> bool:
+        """Is what a damaged database held still being brought back? Then nothing is claimed."""
+        return self._rescue.busy
+
+    def finish_salvage(self) -> None:
+        """Wait until everything readable of a damaged database is back. Blocks."""
+        self._rescue.join()
 
     async def accept(self, entries: Sequence[Entry]) -> Sequence[Accepted]:
         """Store entries durably, in order; one outcome each.
@@ -126,7 +168,14 @@ class Outbox:
             now=now,
             attachments=self.attachments.root,
         )
-        return asyncio.wrap_future(self._writer.call(verb))
+        none: list[Claim] = []
+        future = self._writer.call(self._rescue.when_done(verb, instead=none))
+        future.add_done_callback(self._note_claims)
+        return asyncio.wrap_future(future)
+
+    def _note_claims(self, future: "Future[list[Claim]]") -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._out.update(one.id for one in future.result())
 
     def settle(
         self, backend: str, settlements: Sequence[Settlement], *, now: int
@@ -140,12 +189,13 @@ class Outbox:
             token=self._token,
             now=now,
         )
-        return self._settled(backend, settlements, self._writer.call(verb))
+        return self._settled(backend, settlements, self._writer.call(self._rescue.when_done(verb)))
 
     async def _settled(
         self, backend: str, settlements: Sequence[Settlement], future: "Future[list[bool]]"
     ) -> Sequence[bool]:
         done = await asyncio.wrap_future(future)
+        self._out.difference_update(one.claim.id for one in settlements)
         ended = [one for one, ours in zip(settlements, done, strict=True) if ours]
         settle.pass_points(ended)
         self._gauges.settled(backend, ended)
@@ -155,7 +205,8 @@ class Outbox:
 
     async def note_send(self, claims: Sequence[Claim], *, now: int) -> None:
         """Entries in doubt are about to be sent again."""
-        await self._call(partial(settle.note_send, claims=claims, token=self._token, now=now))
+        verb = partial(settle.note_send, claims=claims, token=self._token, now=now)
+        await self._call(self._rescue.when_done(verb))
 
     async def retry(
         self, ids: Sequence[str], *, now: int, who: str, due_at: int = 0
@@ -293,9 +344,8 @@ class Outbox:
     async def holds_receipt(self, backend: str, remote_ids: list[str]) -> set[str]:
         """Which remote ids a receipt of this backend holds already."""
         url = self.urls[backend]
-        return await self._call(
-            partial(lists.holds_receipt, backend=backend, url=url, remote_ids=remote_ids)
-        )
+        verb = partial(lists.holds_receipt, backend=backend, url=url, remote_ids=remote_ids)
+        return await self._call(self._rescue.when_done(verb))
 
     async def have_worked(self, backend: str, named: Collection[str]) -> set[str]:
         """Those scopes that have taken an entry before."""
@@ -350,11 +400,12 @@ class Outbox:
 
     def close(self) -> None:
         """Finish what was asked, close the database cleanly, release the lock. Blocks."""
+        self._rescue.end()
         self._writer.close()
         self._readers.shutdown()
         self._files.shutdown()
         self._reading.dispose()
-        self._engine.dispose()
+        self._database.close()
         self.lock.release()
 
     async def _call(self, verb: Callable[[Connection], R]) -> R:
@@ -362,15 +413,27 @@ class Outbox:
 
     async def _read(self, look: Callable[[Connection], R]) -> R:
         def run() -> R:
-            try:
-                with self._reading.begin() as connection:
-                    return look(connection)
-            except Exception as exc:
-                if (reason := disk_refusal(exc)) is None:
-                    raise
-                raise DiskRefused(reason) from exc
+            with self._reading.begin() as connection:
+                return look(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+        in_readers_thread = partial(asyncio.get_running_loop().run_in_executor, self._readers, run)
+        try:
+            return await in_readers_thread()
+        except Exception as exc:
+            if is_damage(exc):
+                await asyncio.wrap_future(self._writer.between(partial(self._mend, exc)))
+                return await in_readers_thread()
+            if (reason := disk_refusal(exc)) is None:
+                raise
+            raise DiskRefused(reason) from exc
+
+    def _mend(self, raised: BaseException) -> bool:
+        """On the writer's thread. True: the database was damaged, and another one is in use."""
+        if not self._database.mend(raised):
+            return False
+        self._gauges.begin({})
+        self._rescue.begin()
+        return True
 
     async def _keep_files(self, one: Entry) -> Entry:
         if not one.attachments:

@@ -144,6 +144,9 @@ body = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("payload", Text, nullable=False),
+    # Of the payload and what addresses it: SQLite itself does not notice a flipped bit in a text.
+    # NULL: stored by a version that kept none.
+    Column("crc", BigInteger),
 )
 
 attachment = Table(

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from storage import crash
 from storage.engine import file_uri, unwritten_mode
+from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.schema import SCHEMA_REVISION
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -46,6 +47,8 @@ def bring_up_to_date(
         _upgrade(engine, migrations, target)
         crash.point("migration.done")
     except (sqlite3.Error, DBAPIError) as exc:
+        if (reason := disk_refusal(exc)) is not None and not is_damage(exc):
+            raise DiskRefused(reason) from exc
         raise SchemaError(
             f"{path} could not be upgraded from {present} to {target}: {exc}. "
             "The database is as it was."

@@ -40,7 +40,7 @@ class Request:
 class Pause:
     """Run `work` between two groups: for what cannot be done inside a transaction."""
 
-    work: Callable[[], None]
+    work: Callable[[], object]
     future: "Future[Any]"
 
 
@@ -54,8 +54,15 @@ Queued = Request | Pause | Closed
 class Writer:
     """The writer thread. Made by `Outbox`, which alone has the engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, mend: Callable[[BaseException], bool] = lambda _: False
+    ) -> None:
+        """`mend` is asked on the writer's thread what to do about an error of the database.
+
+        True: it is another one now, and what has failed is to be run again.
+        """
         self._engine = engine
+        self._mend = mend
         self._queue: queue.SimpleQueue[Queued] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._closed = False
@@ -74,7 +81,7 @@ class Writer:
             Request(lambda connection, _: [verb(connection)], [None], Future(), single=True)
         )
 
-    def between(self, work: Callable[[], None]) -> "Future[None]":
+    def between(self, work: Callable[[], object]) -> "Future[None]":
         """Run `work` on the writer thread while no transaction is open."""
         return self._enqueue(Pause(work, Future()))
 
@@ -100,7 +107,7 @@ class Writer:
                 group, one = self._group(one)
                 self._commit(group)
             elif isinstance(one, Pause):
-                answer(one)
+                self._answer(one)
                 one = None
             if one is None:
                 one = self._queue.get()
@@ -122,14 +129,17 @@ class Writer:
                 return group, None
         return group, one
 
-    def _commit(self, group: list[Request]) -> None:
+    def _commit(self, group: list[Request], *, mended: bool = False) -> None:
         if not group:
             return
         try:
             with self._engine.begin() as connection:
                 results = [run(connection, requests) for requests in in_a_row(group)]
         except Exception as raised:  # noqa: BLE001 - answered to the caller, whose it is
-            exc = self._translate(raised)
+            exc = self._judge(raised, may_mend=not mended)
+            if exc is None:
+                self._commit(group, mended=True)
+                return
             if len(group) == 1:
                 group[0].future.set_exception(exc)
             else:
@@ -138,6 +148,29 @@ class Writer:
             return
         for request, result in [pair for part in results for pair in part]:
             request.future.set_result(result[0] if request.single else result)
+
+    def _answer(self, pause: Pause) -> None:
+        """Run the work of a pause and answer with how it ended."""
+        if not pause.future.set_running_or_notify_cancel():
+            return
+        try:
+            pause.work()
+        except Exception as exc:  # noqa: BLE001 - answered to the caller, whose it is
+            self._judge(exc, may_mend=True)
+            pause.future.set_exception(exc)
+        else:
+            pause.future.set_result(None)
+
+    def _judge(self, raised: Exception, *, may_mend: bool) -> Exception | None:
+        """What to answer; None: the database is another one now, and all is to be run again."""
+        try:
+            if may_mend and self._mend(raised):
+                return None
+        except Exception as exc:  # noqa: BLE001 - answered to the callers: nothing was stored
+            refused = DiskRefused(f"the database is damaged, and no new one could be made: {exc}")
+            refused.__cause__ = exc
+            return refused
+        return self._translate(raised)
 
     def _translate(self, raised: Exception) -> Exception:
         reason = disk_refusal(raised)
@@ -148,18 +181,6 @@ class Writer:
         refused = DiskRefused(reason)
         refused.__cause__ = raised
         return refused
-
-
-def answer(pause: Pause) -> None:
-    """Run the work of a pause and answer with how it ended."""
-    if not pause.future.set_running_or_notify_cancel():
-        return
-    try:
-        pause.work()
-    except Exception as exc:  # noqa: BLE001 - answered to the caller, whose it is
-        pause.future.set_exception(exc)
-    else:
-        pause.future.set_result(None)
 
 
 def in_a_row(group: list[Request]) -> list[list[Request]]:

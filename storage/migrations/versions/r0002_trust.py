@@ -19,6 +19,7 @@ def upgrade() -> None:
     _worked()
     _loss()
     _salvage()
+    op.add_column("body", sa.Column("crc", sa.BigInteger))
 
 
 def _times() -> None:
