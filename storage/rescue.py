@@ -49,7 +49,7 @@ class Tally:
     entries: int = 0
     receipts: int = 0
     lost: list[Row] = field(default_factory=list)
-    turns: list[int] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
 
 
 class Rescue:
@@ -198,7 +198,7 @@ class Rescue:
         after = ask(partial(salvage.restore_heads, after=None))
         while after is not None:
             after = ask(partial(salvage.restore_heads, after=after))
-        ask(partial(salvage.hold_streams, seqs=found.turns))
+        ask(partial(salvage.hold_streams, ids=found.turns))
 
     def _report(
         self, folder: Path, cause: Mapping[str, Any], found: Tally, *, whole: bool, life: int

@@ -42,7 +42,7 @@ class Restored:
     entries: int = 0
     receipts: int = 0
     lost: list[Row] = field(default_factory=list)
-    turns: list[int] = field(default_factory=list)  # `seq` of those that keep their stream's turn
+    turns: list[str] = field(default_factory=list)  # ids that keep their stream's turn
     waiting: Counter[str] = field(default_factory=Counter)
     size: Counter[str] = field(default_factory=Counter)
     delivered: Counter[str] = field(default_factory=Counter)
@@ -65,9 +65,7 @@ class Terms:
 
 def restore_plain(connection: Connection, table: str, rows: Sequence[Row]) -> int:
     """Rows that stand for themselves; those that are there already stay. How many came."""
-    target = metadata.tables[table]
-    statement = insert_missing(connection, target)
-    return sum(connection.execute(statement, row).rowcount for row in rows)
+    return connection.execute(insert_missing(connection, metadata.tables[table]), rows).rowcount
 
 
 def restore_tally(connection: Connection, rows: Sequence[Row]) -> Restored:
@@ -81,21 +79,16 @@ def restore_tally(connection: Connection, rows: Sequence[Row]) -> Restored:
 
 def restore_receipts(connection: Connection, rows: Sequence[Row], terms: Terms) -> Restored:
     """Receipts, and what was accepted since under a key that one of them holds."""
-    done = Restored()
+    done = Restored(receipts=restore_plain(connection, "receipt", rows))
+    holders = _holders(connection, rows)
     for row in rows:
-        done.receipts += restore_plain(connection, "receipt", [row])
-        if terms.urls.get(row["backend"], "") != row["backend_url"]:
+        held = holders.get(_key(row))
+        if held is None or held.id == row["entry_id"]:
             continue
-        held = _holder(connection, (row["backend"], row["kind"], row["key"]))
-        if held is not None and held.id != row["entry_id"]:
+        if terms.urls.get(row["backend"], "") == row["backend_url"]:
             said = f"the same as {row['entry_id']}, which was delivered before the damage"
             _give_way(connection, held, row["digest"], said, done, terms.now)
     return done
-
-
-def restore_bodies(connection: Connection, rows: Sequence[Row]) -> int:
-    """Payloads, before the entries that need them."""
-    return restore_plain(connection, "body", rows)
 
 
 def restore_entries(connection: Connection, rows: Sequence[Row], terms: Terms) -> Restored:
@@ -105,15 +98,18 @@ def restore_entries(connection: Connection, rows: Sequence[Row], terms: Terms) -
     wanted = [row for row in rows if row["id"] not in gone]
     payloads = _payloads(connection, [row["id"] for row in wanted])
     files = _file_sizes(connection, [row["id"] for row in wanted])
+    holders = _holders(connection, wanted)
+    backs: list[Row] = []
     for row in wanted:
         held = payloads.get(row["id"])
         fault = damage_of(SimpleNamespace(**row), held, files.get(row["id"], 0))
         back = _as_restored(row, fault, terms)
-        if _make_room(connection, back, fault, done, terms.now):
-            seq = _put_back(connection, back)
+        if _make_room(connection, back, fault, holders.get(_key(row)), done, terms.now):
+            backs.append(back)
             _count(back, fault, done)
             if row["head"] and row["stream"] is not None and _keeps_turn(row, back):
-                done.turns.append(seq)
+                done.turns.append(back["id"])
+    _put_back(connection, backs)
     return done
 
 
@@ -152,16 +148,15 @@ def restore_heads(connection: Connection, after: Key | None) -> Key | None:
     return (*streams[-1], "") if streams else None
 
 
-def hold_streams(connection: Connection, seqs: Collection[int]) -> None:
+def hold_streams(connection: Connection, ids: Collection[str]) -> None:
     """Entries that keep their stream's turn: on the wire, or dead ones that stop it."""
-    for seq in seqs:
-        at = {"seq": seq}
-        stream = connection.execute(
-            text("SELECT backend, stream FROM entry WHERE seq = :seq"), at
+    for id_ in ids:
+        row = connection.execute(
+            select(entry.c.seq, entry.c.backend, entry.c.stream).where(entry.c.id == id_)
         ).one_or_none()
-        if stream is not None and stream.stream is not None:
-            demote(connection, [(stream.backend, stream.stream)])
-            connection.execute(text("UPDATE entry SET head = 1 WHERE seq = :seq"), at)
+        if row is not None and row.stream is not None:
+            demote(connection, [(row.backend, row.stream)])
+            connection.execute(update(entry).where(entry.c.seq == row.seq).values(head=1))
 
 
 def drop_strays(connection: Connection, ids: Sequence[str]) -> None:
@@ -178,12 +173,17 @@ def payloads_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     return {id_: row.payload for id_, row in _payloads(connection, ids).items()}
 
 
-def _put_back(connection: Connection, row: Row) -> int:
-    """Into its old place; at the end, where damage has given two entries one place."""
-    if connection.execute(insert_missing(connection, entry), row).rowcount:
-        return int(row["seq"])
-    elsewhere = {name: value for name, value in row.items() if name != "seq"}
-    return int(connection.execute(insert(entry).returning(entry.c.seq), elsewhere).scalar_one())
+def _put_back(connection: Connection, rows: Sequence[Row]) -> None:
+    """Into their old places; at the end, where damage has given two entries one place."""
+    statement = insert_missing(connection, entry)
+    if not rows or connection.execute(statement, rows).rowcount == len(rows):
+        return
+    ids = [row["id"] for row in rows]
+    there = set(connection.execute(select(entry.c.id).where(entry.c.id.in_(ids))).scalars())
+    for row in rows:
+        if row["id"] not in there:
+            elsewhere = {name: value for name, value in row.items() if name != "seq"}
+            connection.execute(statement, elsewhere)
 
 
 def _keeps_turn(before: Row, now: Row) -> bool:
@@ -241,10 +241,9 @@ def _json(said: str, instead: str | None) -> str | None:
 
 
 def _make_room(
-    connection: Connection, row: Row, fault: str | None, done: Restored, now: int
+    connection: Connection, row: Row, fault: str | None, held: Any, done: Restored, now: int
 ) -> bool:
-    """Settle with whoever was accepted since under the same key. False: the older one goes."""
-    held = _holder(connection, (row["backend"], row["kind"], row["key"]))
+    """Settle with `held`, accepted since under the same key. False: the older one goes."""
     if held is None:
         return True
     if fault is not None or (row["state"] == State.DEAD and row["digest"] != held.digest):
@@ -257,11 +256,23 @@ def _make_room(
     return True
 
 
-def _holder(connection: Connection, key: Key) -> Any:
-    query = select(entry).where(
-        entry.c.backend == key[0], entry.c.kind == key[1], entry.c.key == key[2]
-    )
-    return connection.execute(query).one_or_none()
+def _key(row: Row) -> Key:
+    return row["backend"], row["kind"], row["key"]
+
+
+def _holders(connection: Connection, rows: Sequence[Row]) -> dict[Key, Any]:
+    """Entries that have the keys of these rows."""
+    doors: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        doors.setdefault((row["backend"], row["kind"]), []).append(row["key"])
+    found: dict[Key, Any] = {}
+    for (backend, kind), keys in doors.items():
+        query = select(entry).where(
+            entry.c.backend == backend, entry.c.kind == kind, entry.c.key.in_(keys)
+        )
+        for held in connection.execute(query):
+            found[backend, kind, held.key] = held
+    return found
 
 
 def _give_way(
