@@ -11,20 +11,20 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from adapters.telemetry import KIND, Options
+from tests.adapter_lane import adapter_lane, drained
 from tests.builders import an_entry
 from tests.emulators.kit import Served
 from tests.emulators.telemetry import TelemetryEmulator
 from tests.emulators.telemetry_site import a_site
-from tests.lane_world import FakeClock, LaneWorld, lane_world
+from tests.lane_world import LaneWorld
 
 LOST = 0.3
-MOST_ROUNDS = 100_000
 
 KNOWING = ("site_dir", "sole_writer", "both", "neither")
 SHAPES: Mapping[str, dict[str, Any]] = {
@@ -34,31 +34,11 @@ SHAPES: Mapping[str, dict[str, Any]] = {
 }
 
 
-@asynccontextmanager
-async def telemetry_lane(
+def telemetry_lane(
     folder: Path, served: Served, options: Options
-) -> AsyncIterator[LaneWorld]:
-    """A lane with the real adapter, on our clock."""
-    clock = FakeClock()
-    site = a_site(served.url, now=clock.now, options=options)
-    adapter = KIND.adapter(site)
-    with lane_world(folder, kind=KIND, adapter=adapter) as world:
-        world.clock = clock
-        world.lane = world.make_lane()
-        yield world
-        await adapter.close()
-
-
-async def drained(world: LaneWorld) -> None:
-    """Until nothing waits any more: delivered, or a dead letter."""
-    for _ in range(MOST_ROUNDS):
-        nap = await world.lane.step()
-        await world.lane.settled()
-        census = (await world.outbox.census(now=world.clock.now())).get(world.backend)
-        if census is None or not census.waiting:
-            return
-        world.clock.advance(nap)
-    raise AssertionError("the lane does not come to an end")
+) -> AbstractAsyncContextManager[LaneWorld]:
+    """A lane to the served telemetry server."""
+    return adapter_lane(folder, KIND, lambda now: a_site(served.url, now=now, options=options))
 
 
 def events(number: int, **shape: Any) -> list[Any]:

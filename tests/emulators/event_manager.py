@@ -49,7 +49,8 @@ class EventManager:
 
     `unique_ids=False`: the 0.8.1 in-memory store, which keeps every repeat. `rate_limit`: 50
     requests a second and 300 a minute, nobody exempt (0.8.1 only). `db_down`: every database
-    call fails after `stall_seconds`, during which the whole server stalls. `posts_fail`: every
+    call fails after `stall_seconds`, during which the whole server stalls; the next `slow_inserts`
+    stall as long and are done then, though their clients have left. `posts_fail`: every
     POST /event is 500 while /health is green (section 0). `mails` counts alerts per event id.
     """
 
@@ -72,6 +73,7 @@ class EventManager:
         self.posts_fail = False
         self.db_down = False
         self.stall_seconds = 0.0
+        self.slow_inserts = 0
         self.app = Starlette(
             routes=self._routes(),
             exception_handlers={
@@ -114,7 +116,7 @@ class EventManager:
             if self.rate_limit is None:
                 return await endpoint(request)
             client = request.client.host if request.client else ""
-            return await self.rate_limit.around(client, lambda: endpoint(request))
+            return await self.rate_limit.around(client, lambda: _answered(endpoint, request))
 
         route = Route(path, limited, methods=[method])
         route.methods = {method}  # FastAPI, unlike Starlette, answers HEAD with 405
@@ -131,6 +133,7 @@ class EventManager:
         self._touch_database()
         if is_poison(document) or len(json.dumps(document)) > DOCUMENT_LIMIT:
             raise DatabaseError
+        self._linger()
         self.store.insert(dict(document))
         if document["alert"] or document["log_level"] >= self.alert_level:
             self.mails[document["_id"]] += 1  # also for a repeat (section 5)
@@ -230,6 +233,11 @@ class EventManager:
         if self._stalled():
             raise DatabaseError
 
+    def _linger(self) -> None:
+        if self.slow_inserts:
+            self.slow_inserts -= 1
+            time.sleep(self.stall_seconds)
+
     def _stalled(self) -> bool:
         if self.db_down and self.stall_seconds > 0:
             # Blocks the server's only thread, as its database driver does (section 3).
@@ -258,6 +266,16 @@ def _is_asked_for(document: dict[str, Any], asked: Any) -> bool:
     hidden = document["archived"] and asked.get("include_archived", "false") != "true"
     # "~" sorts behind every character of a timestamp.
     return not hidden and asked.get("start_time", "") <= at <= asked.get("end_time", "~")
+
+
+async def _answered(endpoint: Endpoint, request: Request) -> Response:
+    """Also a refusal is an answer that says how much is left; what crashes says nothing."""
+    try:
+        return await endpoint(request)
+    except HTTPException as exc:
+        return await _http_error(request, exc)
+    except Refusal as exc:
+        return await _unprocessable(request, exc)
 
 
 async def _http_error(_: Request, exc: Exception) -> Response:

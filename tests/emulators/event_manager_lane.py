@@ -3,7 +3,7 @@
 Also a server with one canned answer, for what no Event Manager would ever say.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,9 +44,8 @@ class Canned:
         vars(self).update(vars(other))
 
 
-@asynccontextmanager
-async def adapter_for(url: str, *, limit: float = 10) -> AsyncIterator[EventManagerAdapter]:
-    site = Site(
+def site_for(url: str, *, limit: float = 10, now: Callable[[], int] = lambda: NOW) -> Site:
+    return Site(
         name="events",
         url=url,
         timeout_seconds=limit,
@@ -56,9 +55,13 @@ async def adapter_for(url: str, *, limit: float = 10) -> AsyncIterator[EventMana
         tls=TlsOptions(),
         options=Options(),
         read_secret=lambda name: name,
-        now=lambda: NOW,
+        now=now,
     )
-    adapter = KIND.adapter(site)
+
+
+@asynccontextmanager
+async def adapter_for(url: str, *, limit: float = 10) -> AsyncIterator[EventManagerAdapter]:
+    adapter = KIND.adapter(site_for(url, limit=limit))
     assert isinstance(adapter, EventManagerAdapter)
     yield adapter
     await adapter.close()

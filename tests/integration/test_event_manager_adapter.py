@@ -1,12 +1,21 @@
 """The event_manager adapter against the emulated server, over real sockets."""
 
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 
-from adapters.base import DeliveryError, Refused, Rejected, Throttled, Uncertain, Unreachable
-from adapters.event_manager import EventManagerAdapter
+from adapters.base import (
+    DeliveryError,
+    Limit,
+    Refused,
+    Rejected,
+    Throttled,
+    Uncertain,
+    Unreachable,
+)
+from adapters.event_manager import KIND, EventManagerAdapter
 from storage.entry import Receipt
 from tests.builders import a_claim
 from tests.emulators.event_manager import VERSIONS, EventManager
@@ -16,10 +25,15 @@ from tests.emulators.kit import Served
 ULID = "01JJ4S0WNGEF5FQAZG5KDGJRBV"
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with Served(EventManager()) as made:
+        yield made
+
+
 @pytest.fixture(params=VERSIONS)
-def served(request: pytest.FixtureRequest) -> Iterator[Served]:
-    with Served(EventManager(request.param)) as served:
-        yield served
+def served(server: Served, request: pytest.FixtureRequest) -> Served:
+    return server.become(EventManager(request.param))
 
 
 @pytest.fixture
@@ -180,14 +194,43 @@ async def test_a_lost_database_is_uncertain_until_it_is_back(
 
 
 async def test_a_server_with_a_rate_limit_is_obeyed() -> None:
-    emulator = EventManager("0.8.1", rate_limit=True, clock=lambda: 100.0)
+    emulator = EventManager("0.8.1", rate_limit=True, clock=count(100, 0.001).__next__)
     with Served(emulator) as served:
         async with adapter_for(served.url) as adapter:
             outcomes = [await verdict(adapter, a_claim({})) for _ in range(51)]
 
+            known = KIND.limits(adapter)
+
     assert all(isinstance(outcome, Receipt) for outcome in outcomes[:50])
     assert isinstance(outcomes[50], Throttled)
     assert outcomes[50].retry_after == 1
+    assert known == [Limit(50, 1), Limit(300, 60)]
+
+
+@pytest.mark.parametrize("answered", ["a post", "a look-up"])
+async def test_the_limits_are_known_from_the_first_answer_on(answered: str) -> None:
+    emulator = EventManager("0.8.1", rate_limit=True)
+    with Served(emulator) as served:
+        async with adapter_for(served.url) as adapter:
+            before = KIND.limits(adapter)
+            await (verdict if answered == "a post" else found)(adapter, a_claim({}))
+            after = KIND.limits(adapter)
+
+    assert (before, after) == ([], [Limit(50, 1), Limit(300, 60)])
+    assert served.faulty.requests.total() == 1, "nothing is asked just for that"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_server_that_limits_nobody_or_not_us_is_not_held_back_for(version: str) -> None:
+    emulator = EventManager(version, rate_limit=True)
+    with Served(emulator) as served:
+        async with adapter_for(served.url) as adapter:
+            await verdict(adapter, a_claim({}))
+            if emulator.rate_limit is not None:
+                emulator.rate_limit.exempt = frozenset({"127.0.0.1"})  # an operator has done that
+            await verdict(adapter, a_claim({}))
+
+            assert KIND.limits(adapter) == []
 
 
 async def test_a_wrong_path_in_the_url_refuses_us_and_not_the_event(served: Served) -> None:

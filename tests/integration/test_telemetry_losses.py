@@ -11,11 +11,12 @@ import pytest
 from adapters.base import Adapter, Refused, Rejected, Uncertain, Unreachable
 from adapters.telemetry import KIND, Options
 from storage.entry import Claim, Doubt, Receipt
+from tests.adapter_lane import drained, lived
 from tests.builders import NOW, a_claim, an_entry
 from tests.emulators.kit import Served
 from tests.emulators.telemetry import TelemetryEmulator
 from tests.emulators.telemetry_site import a_site
-from tests.telemetry_losses import copies, drained, events, telemetry_lane
+from tests.telemetry_losses import copies, events, telemetry_lane
 
 NUMBER = 12
 
@@ -94,9 +95,7 @@ async def test_no_event_of_ours_ever_replaces_a_newer_value(
                 await world.accept(backlog.pop(0))
             if dice.random() < 0.1:
                 live(emulator, second=max(0, NUMBER - len(backlog) - dice.randrange(4)))
-            nap = await world.lane.step()
-            await world.lane.settled()
-            world.clock.advance(nap)
+            await lived(world)
 
     changes = [(datetime.fromisoformat(ts), id_) for _, ts, id_ in emulator.store.became_current]
     late = [id_ for (before, _), (ts, id_) in pairwise(changes) if id_ and ts <= before]

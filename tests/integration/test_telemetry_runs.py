@@ -147,6 +147,17 @@ async def test_a_start_that_landed_only_after_the_look_is_not_made_twice(
     assert len(history(served)) == 1
 
 
+async def test_a_run_that_is_shown_without_our_id_is_no_proof_of_our_start(
+    served: Served, adapter: Adapter
+) -> None:
+    theirs = {"run_dir": "/d", "run_id": "X", "meta": {"holdfast_id": "theirs"}, "started_at": ""}
+    served.emulator.store.start_run = lambda *_: theirs
+    judged = await verdict(adapter, a_start("X"))
+
+    assert isinstance(judged, Refused)
+    assert judged.landed
+
+
 async def test_a_start_that_never_arrived_is_not_there(served: Served, adapter: Adapter) -> None:
     served.fault("drop_before", path="/run/start", times=1)
     claim = a_start()
@@ -302,6 +313,16 @@ async def test_our_own_run_is_stopped_however_late_its_start_was_delivered(
     """Both waited through an outage: the run begins, for the server, long after its stop."""
     long_ago = real_now() - 10 * HOUR
     start, stop = a_start(created_at=long_ago), a_stop(created_at=long_ago + HOUR)
+    await verdict(adapter, start)
+
+    assert await verdict(adapter, stop) == Receipt(stop.id, stop.id)
+    assert [what for what, _ in history(served)] == ["start", "stop"]
+
+
+async def test_a_clock_that_was_set_back_between_start_and_stop_leaves_no_run_behind(
+    served: Served, adapter: Adapter
+) -> None:
+    start, stop = a_start(), a_stop(created_at=real_now() - HOUR)
     await verdict(adapter, start)
 
     assert await verdict(adapter, stop) == Receipt(stop.id, stop.id)

@@ -1,0 +1,129 @@
+"""A whole lane to an Event Manager that loses answers: each event and each mail once."""
+
+import random
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.event_manager import KIND
+from agent.retry import Policy
+from storage.entry import Entry
+from tests.adapter_lane import adapter_lane, drained, lived
+from tests.builders import an_entry
+from tests.emulators.event_manager import EventManager
+from tests.emulators.event_manager_lane import site_for
+from tests.emulators.kit import Served
+from tests.lane_world import LaneWorld
+
+ALARMING = 40
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with Served(EventManager()) as made:
+        yield made
+
+
+@pytest.fixture
+def manager(server: Served) -> EventManager:
+    made = EventManager("0.8.1")
+    server.become(made)
+    return made
+
+
+def events_lane(
+    folder: Path, server: Served, *, limit: float = 10, **route: Any
+) -> AbstractAsyncContextManager[LaneWorld]:
+    def site(now: Any) -> Any:
+        return site_for(server.url, limit=limit, now=now)
+
+    return adapter_lane(folder, KIND, site, **{"concurrency": 4, **route})
+
+
+def an_event(**payload: Any) -> Entry:
+    return an_entry(payload=payload)
+
+
+@pytest.mark.parametrize("mode", ["drop_after", "status_after"])
+async def test_at_thirty_percent_lost_answers_each_event_is_stored_and_mailed_once(
+    server: Served, manager: EventManager, tmp_path: Path, mode: str
+) -> None:
+    server.fault(mode, probability=0.3)
+    server.faulty.dice = random.Random(1)
+    levels = [10, 20, 30, 40, 50]
+    entries = [an_event(log_level=levels[n % 5], alert=n % 7 == 0) for n in range(25)]
+    async with events_lane(tmp_path, server) as world:
+        await world.accept(*entries)
+        await drained(world)
+
+    ids = [one.id for one in entries]
+    assert sorted(one["_id"] for one in manager.ledger()) == sorted(ids)
+    alarming = [n for n in range(25) if levels[n % 5] >= ALARMING or n % 7 == 0]
+    assert manager.mails == {ids[n]: 1 for n in alarming}
+    assert server.faulty.requests["POST /event"] == len(entries), "a resend mails again"
+    assert server.faulty.requests.total() > len(entries), "no answer was lost"
+
+
+async def test_two_equal_events_in_doubt_together_are_two_events_at_the_end(
+    server: Served, manager: EventManager, tmp_path: Path
+) -> None:
+    server.fault("drop_after", path="/event", method="POST", times=1)
+    server.fault("drop_before", path="/event", method="POST", times=1)
+    first, second = an_event(log_level=50), an_event(log_level=50)
+    async with events_lane(tmp_path, server) as world:
+        world.lane.progress.slots = 2
+        await world.accept(first, second)
+        await lived(world)
+        in_doubt = (await world.outbox.census(now=world.clock.now()))["events"].in_doubt
+        await drained(world)
+
+    assert in_doubt == 2
+    assert sorted(one["_id"] for one in manager.ledger()) == sorted([first.id, second.id])
+    assert manager.mails == {first.id: 1, second.id: 1}
+
+
+async def test_what_a_stalled_server_stores_after_we_have_left_is_not_mailed_twice(
+    server: Served, manager: EventManager, tmp_path: Path
+) -> None:
+    manager.slow_inserts, manager.stall_seconds = 1, 0.5
+    entry = an_event(alert=True)
+    async with events_lane(tmp_path, server, limit=0.15) as world:
+        await world.accept(entry)
+        await drained(world)
+
+    assert [one["_id"] for one in manager.ledger()] == [entry.id]
+    assert manager.mails == {entry.id: 1}
+    assert server.faulty.requests["POST /event"] == 1
+
+
+async def test_one_event_that_can_never_be_stored_is_a_dead_letter_and_the_others_flow(
+    server: Served, manager: EventManager, tmp_path: Path
+) -> None:
+    poison = an_event(event_data=2**63)  # intake would refuse it; the server says 500 for ever
+    entries = [an_event(event_data=number) for number in range(60)]
+    async with events_lane(tmp_path, server, policy=Policy(max_attempts=3)) as world:
+        await world.accept(*entries[:20], poison, *entries[20:40])
+        await drained_but(world, poison)
+        for entry in entries[40:]:
+            await world.accept(entry)
+            await drained_but(world, poison)
+            await world.live(60)
+        shown = await world.shown(poison.key)
+
+    assert sorted(one["event_data"] for one in manager.ledger()) == list(range(60))
+    assert shown["state"] == "dead"
+    assert (shown["last_error"]["class"], shown["history"][0]["status"]) == ("Uncertain", 500)
+    assert "Internal Server Error" in shown["history"][0]["excerpt"]
+    assert server.faulty.requests["POST /event"] < len(entries) + 12
+
+
+async def drained_but(world: LaneWorld, entry: Entry) -> None:
+    """Until nothing waits but `entry`, if it still does."""
+    while True:
+        await lived(world)
+        page, _ = await world.outbox.list_entries(limit=1000)
+        if {one["id"] for one in page} <= {entry.id}:
+            return
