@@ -65,7 +65,8 @@ async def copies(
 ) -> Counter[str]:
     """How often the server holds each event at the end."""
     emulator = TelemetryEmulator(folder / "site")
-    served.become(emulator).fault("drop_after", path="/event", probability=LOST)
+    served.serve(emulator)
+    served.fault("drop_after", path="/event", probability=LOST)
     served.faulty.dice = random.Random(1)
     options = Options(
         site_dir=emulator.site_dir if knowing in ("site_dir", "both") else None,

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.base import Adapter, DeliveryError, Rejected, Uncertain, Unreachable
-from adapters.telemetry import KIND
+from adapters.base import Adapter, DeliveryError, Refused, Rejected, Uncertain, Unreachable
+from adapters.telemetry import KIND, Options, wire
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import a_claim
 from tests.emulators.telemetry_site import a_site
@@ -61,6 +61,18 @@ async def found(adapter: Adapter, claim: Claim) -> list[str]:
 def current(real: RealTelemetry, event_type: str = "weather") -> Any:
     values = httpx.get(f"{real.url}/current", trust_env=False).json()["current"]
     return values[event_type]["data"]
+
+
+def run_meta(real: RealTelemetry) -> Any:
+    return httpx.get(f"{real.url}/run", trust_env=False).json()["meta"]
+
+
+def posted_past_us(real: RealTelemetry, claim: Claim) -> None:
+    httpx.post(f"{real.url}/event", json=wire.outgoing(claim), trust_env=False)
+
+
+def current_types(real: RealTelemetry) -> set[str]:
+    return set(httpx.get(f"{real.url}/current", trust_env=False).json()["current"])
 
 
 def start_run(real: RealTelemetry, run_id: str) -> None:
@@ -172,3 +184,61 @@ async def test_a_killed_server_is_unreachable_and_takes_the_event_when_it_is_bac
     assert await found(adapter, before) == [before.id]
     assert await verdict(adapter, after) == Receipt(after.id, after.id)
     assert [record["data"] for record in stored(real)] == ["clear", "later"]
+
+
+# Runs, and the count
+
+
+def a_run(kind: str, **payload: Any) -> Claim:
+    return a_claim(payload, kind=kind, created_at=now(), accepted_at=now())
+
+
+async def test_a_run_is_started_and_stopped_once_and_looked_for_by_our_id(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    start, stop = a_run("run_start", run_id="X", meta={"k": 1}), a_run("run_stop", run_id="X")
+    inside = claimed(make_current=False)
+
+    verdicts = await adapter.deliver([start, inside])
+    shown = run_meta(real)
+    again, other = await verdict(adapter, start), await verdict(adapter, a_run("run_start"))
+    looked = await found(adapter, start), await found(adapter, stop)
+    ended = [await verdict(adapter, stop), await verdict(adapter, stop)]
+
+    assert verdicts == [Receipt(start.id, start.id), Receipt(inside.id, inside.id)]
+    assert (shown["holdfast_id"], shown["k"], shown["run_id"]) == (start.id, 1, "X")
+    assert again == Receipt(start.id, start.id, duplicate=True)
+    assert type(other) is Rejected
+    assert looked == ([start.id], [])
+    assert ended == [Receipt(stop.id, stop.id, duplicate=twice) for twice in (False, True)]
+    (record,) = (real.site_dir / "X" / "telemetry.ndjson").read_text().splitlines()
+    assert json.loads(record)["meta"]["event_id"] == inside.id
+
+
+async def test_a_start_waits_for_the_run_of_somebody_else_and_its_stop_is_by_the_servers_clock(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    start_run(real, "theirs")
+    long_ago = now() - 3_600_000
+    late = a_claim({}, kind="run_stop", created_at=long_ago, accepted_at=long_ago)
+
+    assert type(await verdict(adapter, a_run("run_start"))) is Refused
+    assert await verdict(adapter, late) == Receipt(late.id, late.id, duplicate=True)
+    meant = a_run("run_stop")
+    assert await verdict(adapter, meant) == Receipt(meant.id, meant.id)
+
+
+async def test_a_probe_is_counted_and_seen_nowhere(real: RealTelemetry) -> None:
+    adapter = KIND.adapter(a_site(real.url, now=now, options=Options(sole_writer=True)))
+    first, second = claimed(make_current=False), claimed(make_current=False)
+    await verdict(adapter, first)
+    # As if the answer had been lost: the server has counted what the adapter does not know of.
+    await adapter._count.open(second.id)
+    before = await found(adapter, second)
+    posted_past_us(real, second)
+    after = await found(adapter, second)
+    await adapter.close()
+
+    assert (before, after) == ([], [second.id])
+    assert [record["meta"]["event_id"] for record in stored(real)] == [first.id, second.id]
+    assert current_types(real) == set()

@@ -88,6 +88,11 @@ class EventManager:
         """Every stored event as the server's document (`_id`, 7 or 11 fields), oldest first."""
         return self.store.all()
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Documents and mails per event id."""
+        stored = collections.Counter(str(one["_id"]) for one in self.ledger())
+        return {id_: {"events": n, "mails": self.mails[id_]} for id_, n in stored.items()}
+
     def plant(self, document: dict[str, Any]) -> None:
         """Put a document into the database past the server, as another version would have."""
         self.store.insert(document)

@@ -286,15 +286,6 @@ class Served:
     def heal(self) -> None:
         self.faulty.faults.clear()
 
-    def become(self, emulator: Emulator) -> "Served":
-        """Serve another one from now on, without faults: starting a server takes its time."""
-        self.emulator = self.faulty.emulator = emulator
-        self.faulty.requests.clear()
-        self.heal()
-        if self._server is None:
-            self.plug()
-        return self
-
     def __enter__(self) -> "Served":
         return self
 

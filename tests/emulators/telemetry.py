@@ -23,6 +23,7 @@ import signal
 import tempfile
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,6 +97,13 @@ class TelemetryEmulator:
         """Every stored event; see the top of this module."""
         with self.store.lock:
             return list(self.store.stored)
+
+    def counts(self) -> dict[str, Any]:
+        """Events per id, and what became of runs: (`start` or `stop`, run id) in order."""
+        return {
+            "events": Counter(str(one["event_id"]) for one in self.ledger()),
+            "runs": [(what, run["run_id"]) for what, run in self.store.runs],
+        }
 
     def restart(self) -> None:
         """As after a crash: seq starts again, nothing is current, no run; files stay."""

@@ -33,7 +33,8 @@ def server() -> Iterator[Served]:
 
 @pytest.fixture(params=VERSIONS)
 def served(server: Served, request: pytest.FixtureRequest) -> Served:
-    return server.become(EventManager(request.param))
+    server.serve(EventManager(request.param))
+    return server
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def server() -> Iterator[Served]:
 @pytest.fixture
 def manager(server: Served) -> EventManager:
     made = EventManager("0.8.1")
-    server.become(made)
+    server.serve(made)
     return made
 
 
@@ -74,15 +74,14 @@ async def test_two_equal_events_in_doubt_together_are_two_events_at_the_end(
     server.fault("drop_before", path="/event", method="POST", times=1)
     first, second = an_event(log_level=50), an_event(log_level=50)
     async with events_lane(tmp_path, server) as world:
-        world.lane.progress.slots = 2
         await world.accept(first, second)
-        await lived(world)
+        for _ in range(4):
+            await lived(world)
         in_doubt = (await world.outbox.census(now=world.clock.now()))["events"].in_doubt
         await drained(world)
 
     assert in_doubt == 2
-    assert sorted(one["_id"] for one in manager.ledger()) == sorted([first.id, second.id])
-    assert manager.mails == {first.id: 1, second.id: 1}
+    assert manager.counts() == {key: {"events": 1, "mails": 1} for key in (first.id, second.id)}
 
 
 async def test_what_a_stalled_server_stores_after_we_have_left_is_not_mailed_twice(
@@ -94,8 +93,7 @@ async def test_what_a_stalled_server_stores_after_we_have_left_is_not_mailed_twi
         await world.accept(entry)
         await drained(world)
 
-    assert [one["_id"] for one in manager.ledger()] == [entry.id]
-    assert manager.mails == {entry.id: 1}
+    assert manager.counts() == {entry.id: {"events": 1, "mails": 1}}
     assert server.faulty.requests["POST /event"] == 1
 
 

@@ -44,7 +44,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def served(server: Served, tmp_path: Path) -> Served:
-    return server.become(TelemetryEmulator(tmp_path))
+    server.serve(TelemetryEmulator(tmp_path))
+    return server
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def served(server: Served, tmp_path: Path) -> Served:
-    return server.become(TelemetryEmulator(tmp_path / "site", now=lambda: SENT))
+    server.serve(TelemetryEmulator(tmp_path / "site", now=lambda: SENT))
+    return server
 
 
 MakeAdapter = Callable[[Path | None], Adapter]

@@ -58,7 +58,8 @@ async def test_runs_and_events_keep_their_order_while_answers_are_lost(
     server: Served, tmp_path: Path
 ) -> None:
     emulator = TelemetryEmulator(tmp_path / "site")
-    server.become(emulator).fault("drop_after", method="POST", probability=0.3)
+    server.serve(emulator)
+    server.fault("drop_after", method="POST", probability=0.3)
     server.faulty.dice = random.Random(3)
     kinds = ["event", "run_start", "event", "run_stop", "event"]
     marks = range(len(kinds) * 2)
@@ -84,7 +85,7 @@ async def test_no_event_of_ours_ever_replaces_a_newer_value(
     """Also with a backlog, a live producer, and answers and requests lost."""
     dice = random.Random(seed)
     emulator = TelemetryEmulator(tmp_path / "site")
-    server.become(emulator)
+    server.serve(emulator)
     server.fault("drop_after", path="/event", probability=0.3)
     server.fault("drop_before", probability=0.2)
     server.faulty.dice = dice
@@ -118,7 +119,8 @@ def live(emulator: TelemetryEmulator, second: int) -> None:
 
 @pytest.fixture
 def served(server: Served, tmp_path: Path) -> Served:
-    return server.become(TelemetryEmulator(tmp_path))
+    server.serve(TelemetryEmulator(tmp_path))
+    return server
 
 
 @pytest.fixture
@@ -212,13 +214,13 @@ async def test_a_lost_probe_is_taken_into_account(
 async def test_a_server_that_would_write_a_probe_into_its_file_gets_none(
     server: Served, tmp_path: Path, version: str
 ) -> None:
-    served = server.become(TelemetryEmulator(tmp_path, version=version))
-    adapter = KIND.adapter(a_site(served.url, options=Options(sole_writer=True)))
-    claim = await lost(served, adapter)
+    server.serve(TelemetryEmulator(tmp_path, version=version))
+    adapter = KIND.adapter(a_site(server.url, options=Options(sole_writer=True)))
+    claim = await lost(server, adapter)
     landed = await found(adapter, claim)
     await adapter.close()
 
-    assert (landed, probes(served)) == (([], 0) if version == "0.3.3" else ([claim.id], 2))
+    assert (landed, probes(server)) == (([], 0) if version == "0.3.3" else ([claim.id], 2))
 
 
 async def test_the_version_is_asked_before_every_probe(served: Served, adapter: Adapter) -> None:

@@ -34,7 +34,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def served(server: Served, tmp_path: Path) -> Served:
-    return server.become(TelemetryEmulator(tmp_path))
+    server.serve(TelemetryEmulator(tmp_path))
+    return server
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ async def found(adapter: Adapter, claim: Claim) -> list[Receipt]:
 
 
 def history(served: Served) -> list[tuple[str, str]]:
-    return [(what, run["run_id"]) for what, run in served.emulator.store.runs]
+    return list(served.emulator.counts()["runs"])
 
 
 def started_by_another(served: Served, run_id: str = "theirs") -> None:

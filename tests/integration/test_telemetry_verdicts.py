@@ -44,7 +44,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def served(server: Served, tmp_path: Path) -> Served:
-    return server.become(TelemetryEmulator(tmp_path))
+    server.serve(TelemetryEmulator(tmp_path))
+    return server
 
 
 @pytest.fixture
@@ -163,7 +164,8 @@ ECHO = {"seq": 1, "ts": "", "type": "weather", "data": None, "meta": {"event_id"
 
 async def answered(server: Served, body: bytes, status: int = 200) -> Receipt | DeliveryError:
     """The verdict on an event A1 when the server answers so."""
-    adapter = KIND.adapter(a_site(server.become(Stranger(body, status)).url))
+    server.serve(Stranger(body, status))
+    adapter = KIND.adapter(a_site(server.url))
     claim = claimed({"type": "weather", "data": 1, "meta": {"event_id": "A1"}}, id="E1")
     found = await verdict(adapter, claim)
     await adapter.close()
