@@ -6,6 +6,7 @@ backend that are not named here are its adapter's own and are judged by the adap
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -204,10 +205,25 @@ class Settings(Section):
 
 def judge(sources: Sources) -> Settings:
     """The settings that `sources` make. Raises SettingsError naming each wrong key."""
+    if unusable := list(_with_nul(sources.values, "")):
+        raise SettingsError([f"{key}: has a NUL character in it" for key in unusable])
     try:
         return Settings.model_validate(sources.values)
     except ValidationError as exc:
         raise SettingsError(problems(exc, "")) from exc
+
+
+def _with_nul(value: Any, key: str) -> Iterator[str]:
+    """Keys of texts that no call of the system takes, neither as a path nor as a name."""
+    match value:
+        case str() if "\0" in value:
+            yield key
+        case dict():
+            for name, below in value.items():
+                yield from _with_nul(below, f"{key}.{name}" if key else str(name))
+        case list():
+            for below in value:
+                yield from _with_nul(below, key)
 
 
 def problems(exc: ValidationError, prefix: str) -> list[str]:

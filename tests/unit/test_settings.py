@@ -51,6 +51,15 @@ def test_a_backend_can_be_overridden_in_the_environment(tmp_path: Path) -> None:
     assert settings.backends["events"].url == "http://b:2"
 
 
+def test_a_nul_character_is_named_wherever_it_stands(tmp_path: Path) -> None:
+    values = {"agent": {"state_dir": "a\0b"}, **a_backend(auth={"token_command": ["cat", "\0"]})}
+
+    assert problems_of(values, tmp_path) == [
+        "agent.state_dir: has a NUL character in it",
+        "backends.events.auth.token_command: has a NUL character in it",
+    ]
+
+
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"there is no settings file .*nowhere\.toml"):
         read_sources(tmp_path / "nowhere.toml", {})
