@@ -160,6 +160,10 @@ class Daemon:
         for pause in await outbox.pauses():
             if pause.backend in lanes:
                 lanes[pause.backend].pausing.load(pause)
+        rates = await outbox.rates(now=self._clock.now())
+        for name, lane in lanes.items():
+            backlog = await outbox.next_due(name) is not None
+            lane.pace.start(backlog=backlog, spent=round(rates.get(name, 0)))
         intake = Intake(
             outbox,
             wiring.backend_kinds(self._settings),

@@ -4,9 +4,10 @@ Promises: one outcome per claim, whatever the adapter does; what the disk has al
 was accepted is not sent; nothing is settled here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -15,10 +16,13 @@ from adapters.base import (
     DeliveryError,
     EntryKind,
     Rejected,
+    Throttled,
     Uncertain,
+    Unreachable,
     Verdict,
 )
 from agent.clock import Clock
+from agent.pace import Pace, Sign
 from agent.patience import DISK_SECONDS
 from agent.retry import Bug, Damaged, UnknownKind
 from agent.route import Route
@@ -27,6 +31,11 @@ from storage.attachments import fault_of
 from storage.entry import Claim, Doubt, Receipt
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
+
+T = TypeVar("T")
+
+SERVER_ERROR = 500  # says nothing about load: a single entry can cause it
+LONGEST_WAIT_SECONDS = 1.0  # between two looks whether a limit has room
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +68,20 @@ Outcome = Verdict | Postponed | Unclear | Abandoned
 class Delivery:
     """How one backend's claims reach it."""
 
-    def __init__(self, route: Route, outbox: Outbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        route: Route,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        pace: Pace,
+        pause: Callable[[float], Awaitable[None]],
+    ) -> None:
         self._route = route
         self._outbox = outbox
         self._clock = clock
+        self._pace = pace
+        self._pause = pause
         self._spoken_for: dict[str, str] = {}  # remote id -> the entry that was told to be it
         self._log = structlog.get_logger().bind(backend=route.name)
 
@@ -99,10 +118,8 @@ class Delivery:
     async def _deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Send what is still as it was accepted, and only that."""
         faults = {one.id: fault for one in claims if (fault := await self._fault(one))}
-        intact = [one for one in claims if one.id not in faults]
-        crash.point("send.begun")
-        verdicts = await self._route.adapter.deliver(intact) if intact else []
-        crash.point("send.answered")
+        intact = [_with_sound_rider(one) for one in claims if one.id not in faults]
+        verdicts = await self._ask(lambda: self._send(intact)) if intact else []
         if len(verdicts) != len(intact):
             raise TypeError(f"{len(verdicts)} verdicts for {len(intact)} claims")
         for one in verdicts:
@@ -122,6 +139,26 @@ class Delivery:
                 return Damaged(fault)
         return None
 
+    async def _send(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
+        crash.point("send.begun")
+        verdicts = await self._route.adapter.deliver(claims)
+        crash.point("send.answered")
+        return verdicts
+
+    async def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
+        """One request to the backend, as soon as its limits allow."""
+        await self._turn()
+        self._pace.begin()
+        try:
+            return await request()
+        finally:
+            self._pace.end()
+
+    async def _turn(self) -> None:
+        # The lane claims no more than may go out; a search and the parts of a batch come on top.
+        while (wait := self._pace.limited()) > 0:
+            await self._pause(min(wait, LONGEST_WAIT_SECONDS))
+
     async def _resolve(self, claim: Claim, kind: EntryKind) -> Outcome:
         """An earlier attempt may have landed: look, or send the same again where that is safe."""
         if kind.in_doubt == "find":
@@ -130,6 +167,7 @@ class Delivery:
                 return found
             if found < self._route.kind.absent_answers:
                 return Postponed(self._settled_at(self._clock.now()), found, asked=True)
+        await self._turn()
         await self._outbox.note_send([claim], now=self._clock.now())
         return (await self._deliver([claim]))[0]
 
@@ -142,7 +180,8 @@ class Delivery:
             return Postponed(settled, claim.absences)
         first = claim.first_sent_at or claim.accepted_at
         try:
-            found = await self._route.adapter.find(Doubt(claim, min(first, last), last))
+            doubt = Doubt(claim, min(first, last), last)
+            found = await self._ask(lambda: self._route.adapter.find(doubt))
         except DeliveryError as error:
             return Unclear(cannot_tell(error))
         except Exception as exc:  # noqa: BLE001 - it must not end the lane
@@ -170,6 +209,28 @@ class Delivery:
         kind = self._route.kind
         seconds = kind.settles_after_seconds + kind.settles_per_file_seconds * files
         return sent + round(seconds * 1000)
+
+
+def sign_of(outcomes: Sequence[Outcome]) -> Sign | None:
+    """What one request tells of the backend's load. None: nothing was asked."""
+    errors = [one.error if isinstance(one, Unclear) else one for one in outcomes]
+    if any(_is_pressed(one) for one in errors):
+        return "pressed"
+    if any(isinstance(one, Receipt) for one in errors):
+        return "confirmed"
+    asked = any(not isinstance(one, Postponed) or one.asked for one in errors)
+    return "neither" if asked else None
+
+
+def _is_pressed(outcome: Outcome) -> bool:
+    if isinstance(outcome, Uncertain):
+        return not isinstance(outcome, Bug) and outcome.status != SERVER_ERROR
+    return isinstance(outcome, Throttled | Unreachable)
+
+
+def _with_sound_rider(claim: Claim) -> Claim:
+    """A damaged rider stays behind, to be told of when it comes alone."""
+    return replace(claim, rider=None) if claim.rider and claim.rider.damage else claim
 
 
 def cannot_tell(error: DeliveryError) -> DeliveryError:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from agent.clock import Clock
-from agent.delivery import Abandoned, Delivery, Outcome, groups, halves
+from agent.delivery import Abandoned, Delivery, Outcome, groups, halves, sign_of
 from agent.pace import Pace
 from agent.patience import DISK_SECONDS, Patience
 from agent.pausing import Pausing
@@ -52,13 +52,7 @@ class Lane:
         self.route = route
         self.beat = clock.monotonic()
         self.progress = Progress(last_outcome=self.beat)
-        self.pace = Pace(
-            route.concurrency,
-            first_delay_seconds=route.policy.first_delay_seconds,
-            rate_per_second=route.rate_per_second,
-            monotonic=clock.monotonic,
-            dice=dice,
-        )
+        self.pace = Pace(route.terms(), monotonic=clock.monotonic, dice=dice)
         self.rests = Rests(
             route.name, route.policy, now=clock.now, monotonic=clock.monotonic, dice=dice
         )
@@ -73,7 +67,7 @@ class Lane:
         self._stopping = False
         self._log = structlog.get_logger().bind(backend=route.name)
         self._patience = Patience(self._log, pause)
-        self._delivery = Delivery(route, outbox, clock)
+        self._delivery = Delivery(route, outbox, clock=clock, pace=self.pace, pause=pause)
         self._settling = Settling(
             route,
             outbox,
@@ -97,6 +91,7 @@ class Lane:
     async def retry_now(self) -> None:
         """An operator's wish: forget how long was to be waited, not why."""
         self.rests.try_now()
+        self.pace.try_now()
         self.wake()
 
     async def run(self) -> None:
@@ -162,10 +157,10 @@ class Lane:
             return None, LONGEST_NAP_SECONDS
         if (paused := self.pausing.seconds_left()) > 0:
             return None, min(paused, LONGEST_NAP_SECONDS)
+        rest = self.rests.get()
         pause = self.pace.wait()
         if pause > 0:
             return None, pause
-        rest = self.rests.get()
         if rest is None:
             free = self.pace.free(len(self._trips))
             return self._load(free) if free else None, LONGEST_NAP_SECONDS
@@ -221,6 +216,7 @@ class Lane:
             group = waiting.pop(0)
             tried_at = self._clock.monotonic()
             outcomes = await self._bring(group)
+            self._mind(group, outcomes, tried_at)
             again = halves(group, outcomes)
             waiting[:0] = again
             unsettled = {one.id for part in again for one in part}
@@ -236,6 +232,15 @@ class Lane:
             ):
                 await self._settling.give_back([one for part in waiting for one in part])
                 return
+
+    def _mind(self, group: Sequence[Claim], outcomes: Sequence[Outcome], tried_at: float) -> None:
+        """Let the pace know what came of one request."""
+        if (sign := sign_of(outcomes)) is not None:
+            # A search, or a large file, takes long without any haste of ours.
+            plain = not any(one.in_doubt or one.attachments for one in group)
+            took = self._clock.monotonic() - tried_at if plain else None
+            resting = self.rests.get() is not None
+            self.pace.heard(sign, began=tried_at, took=took, resting=resting)
 
     async def _bring(self, claims: list[Claim]) -> Sequence[Outcome]:
         """Bring them in a task of its own, so that a stop cuts the sending and not the settling."""

@@ -81,8 +81,7 @@ class Rests:
         seconds = wish.seconds
         if before is not None and neighbour and now + (seconds or 0.0) <= before.due:
             return None
-        if seconds is None:
-            seconds = self._policy.backoff(failures, self._dice)
+        seconds = self._policy.rest(wish, failures, self._dice)
         since = before.since if before else self._now()
         secret = mark(since, fingerprint) if wish.credentials else ""
         self._rests[wish.scope] = Resting(

@@ -52,14 +52,23 @@ class Policy:
         cap = min(self.max_delay_seconds, self.first_delay_seconds * 2.0 ** min(failures, 32))
         return max(SHORTEST_REST_SECONDS, cap * dice())
 
-    def obey(self, retry_after: float | None, dice: Callable[[], float]) -> float | None:
-        """How long to rest when asked to; None: nothing sensible was asked.
-
-        A little longer than asked: thousands of agents were told the same second.
-        """
+    def obey(self, retry_after: float | None) -> float | None:
+        """How long we were asked to rest; None: nothing sensible was asked."""
         if retry_after is None or not retry_after > 0:
             return None
-        return min(retry_after + self.backoff(0, dice), self.max_retry_after_seconds)
+        return min(retry_after, self.max_retry_after_seconds)
+
+    def rest(self, wish: "RestWish", failures: int, dice: Callable[[], float]) -> float:
+        """How long to rest after so many failures before this one.
+
+        Where a time was asked for, ever longer than asked: thousands were told the same second.
+        """
+        drawn = self.backoff(failures, dice)
+        if wish.seconds is None:
+            return drawn
+        if wish.state != "throttled":
+            return wish.seconds
+        return min(wish.seconds + drawn, self.max_retry_after_seconds)
 
 
 RestState = Literal["offline", "refused", "throttled", "parked"]
@@ -110,7 +119,7 @@ def decide(
             return _parked(error, kept, policy, now, dice)
         case Throttled():
             return Decision(
-                kept, RestWish("throttled", error.detail, "", policy.obey(error.retry_after, dice))
+                kept, RestWish("throttled", error.detail, "", policy.obey(error.retry_after))
             )
         case Rejected() | BatchRefused() | Damaged():
             return Decision(Bury(claim, failure, stop_stream=policy.on_dead == "stop"))

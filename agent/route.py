@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adapters.base import Adapter, BackendKind
+from agent.pace import Terms
 from agent.retry import Policy
 
 
@@ -21,6 +22,7 @@ class Route:
     policy: Policy
     batch_size: int
     concurrency: int
+    timeout_seconds: float = 10
     rate_per_second: float | None = None
     open_at: Callable[[int], bool] = lambda _: True
     credentials: Callable[[], str] = lambda: ""
@@ -30,6 +32,18 @@ class Route:
         """No entry can rightly be due later than this from now on."""
         longest = max(self.policy.max_delay_seconds, self.kind.settles_after_seconds)
         return round(longest * 1000)
+
+    def terms(self) -> Terms:
+        """What the settings and the backend allow its lane's pace."""
+        return Terms(
+            self.concurrency,
+            first_delay_seconds=self.policy.first_delay_seconds,
+            max_delay_seconds=self.policy.max_delay_seconds,
+            timeout_seconds=self.timeout_seconds,
+            rate_per_second=self.rate_per_second,
+            limits=lambda: self.kind.limits(self.adapter),
+            secret=self.policy.has_secret,
+        )
 
 
 @dataclass(slots=True)

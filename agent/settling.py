@@ -217,8 +217,6 @@ class Settling:
             self._log.info("backend.flows", scope=scope or None)
             if scope == WHOLE:
                 self._pace.rest_ended()
-        elif scope == WHOLE:
-            self._pace.confirmed()
 
     async def _rest(self, wish: RestWish, tried_at: float) -> None:
         before = self._rests.get(wish.scope)

@@ -144,6 +144,7 @@ def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) 
         policy=_policy(backend, settings, has_secret=site.auth.method != "none"),
         batch_size=min(backend.batch_size or kind.batch_size, kind.batch_size),
         concurrency=site.concurrency,
+        timeout_seconds=backend.timeout_seconds,
         rate_per_second=backend.rate_per_second,
         open_at=window(backend.window) if backend.window else lambda _: True,
         credentials=_fingerprint(site),

@@ -141,6 +141,7 @@ class LaneWorld:
         self.pauses: list[float] = []
         self.on_pause: Callable[[], None] = lambda: None
         self.policy = route.pop("policy", None) or Policy()
+        self.proven = route.pop("proven", True)  # its secret, if it has one, has worked before
         self.route_changes = route
         self.logs: Sequence[Any] = []
         self.lane = self.make_lane()
@@ -154,13 +155,15 @@ class LaneWorld:
             "batch_size": 1,
             "concurrency": 1,
         }
-        return Lane(
+        lane = Lane(
             Route(**{**fields, **self.route_changes}),
             self.outbox,
             clock=self.clock,
             dice=lambda: self.roll,
             pause=self._pause,
         )
+        lane.pace.proven |= self.proven
+        return lane
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

@@ -60,6 +60,7 @@ async def test_the_backend_settles_from_the_end_of_the_attempt_not_from_its_begi
     await world.accept("a")
     world.adapter.script = [slow]
     await world.step()
+    world.lane.pace.try_now()
 
     world.clock.advance(SETTLES_SECONDS - 0.01)
     await world.step()

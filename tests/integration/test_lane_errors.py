@@ -114,7 +114,7 @@ async def test_the_third_lost_answer_in_a_row_makes_the_backend_rest(world: Lane
     await world.accept("a", "b", "c")
     world.adapter.script = [Uncertain("read timed out")] * 3
 
-    await world.steps(2)
+    await world.steps(2, seconds=0.3)
     assert await world.rest() is None
     await world.step()
 

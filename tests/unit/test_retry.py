@@ -17,7 +17,15 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from agent.retry import SHORTEST_REST_SECONDS, Bug, Decision, Policy, UnknownKind, decide
+from agent.retry import (
+    SHORTEST_REST_SECONDS,
+    Bug,
+    Decision,
+    Policy,
+    RestWish,
+    UnknownKind,
+    decide,
+)
 from storage.entry import Bury, Claim, GiveBack
 from tests.builders import NOW, a_claim
 
@@ -155,16 +163,29 @@ def test_a_rest_is_drawn_between_the_shortest_and_its_doubling_cap(
     assert drawn == pytest.approx(max(SHORTEST_REST_SECONDS, cap * roll))
 
 
-@given(asked=st.floats(allow_nan=True, allow_infinity=True), roll=st.floats(0, 1))
-def test_a_backend_is_obeyed_up_to_the_longest_that_we_allow(asked: float, roll: float) -> None:
-    seconds = POLICY.obey(asked, lambda: roll)
+@given(
+    asked=st.floats(allow_nan=True, allow_infinity=True),
+    roll=st.floats(0, 1),
+    failures=st.integers(0, 10_000),
+)
+def test_a_backend_is_obeyed_up_to_the_longest_that_we_allow(
+    asked: float, roll: float, failures: int
+) -> None:
+    seconds = POLICY.obey(asked)
 
     if math.isnan(asked) or asked <= 0:
         assert seconds is None
     else:
         assert seconds is not None
-        assert min(asked, POLICY.max_retry_after_seconds) <= seconds
-        assert seconds <= POLICY.max_retry_after_seconds
+        rested = POLICY.rest(RestWish("throttled", "429", "", seconds), failures, lambda: roll)
+        assert min(asked, POLICY.max_retry_after_seconds) <= rested
+        assert rested <= POLICY.max_retry_after_seconds
+
+
+def test_who_is_told_the_same_time_again_and_again_spreads_ever_more() -> None:
+    told = RestWish("throttled", "429", "", 30)
+
+    assert [POLICY.rest(told, failures, lambda: 1.0) for failures in range(4)] == [31, 32, 34, 38]
 
 
 def test_no_rest_is_longer_than_its_state_allows() -> None:
