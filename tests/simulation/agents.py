@@ -68,8 +68,7 @@ class Flat:
         self._concurrency = concurrency
         self.window = float(concurrency)
 
-    def wait(self, *, resting: bool) -> float:
-        del resting
+    def wait(self) -> float:
         return 0.0
 
     def free(self, on_wire: int) -> int:
@@ -147,7 +146,7 @@ class Agent:
     def _send_what_may_go(self, now: float) -> float | None:
         while True:
             rest = self.rests.get()
-            wait = self.pace.wait(resting=rest is not None)
+            wait = self.pace.wait()
             if wait > 0:
                 return wait
             if rest is not None:
