@@ -5,7 +5,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -14,46 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.terminal import Terminal
 from tests.world import EXPERIMENT, World, wait_until
 
 EVENT = {"event_type": "test", "event_data": {"n": 1}}
 SECONDS = 20.0
-
-
-class Terminal:
-    """Types commands for one world."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str, stdin: Any = None) -> int:
-        ran = subprocess.run(
-            self.command(*arguments),
-            input=stdin if isinstance(stdin, str | None) else json.dumps(stdin),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        self.out, self.err = ran.stdout, ran.stderr
-        return ran.returncode
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "agent.cli", "--config", str(self.world.config), *arguments]
-
-    def put(self, backend: str, payload: Any, *arguments: str) -> str:
-        """Hand it in; the second word that is printed: an id, or a path."""
-        assert self("put", backend, *arguments, stdin=payload) == 0, self.err
-        return self.out.split()[1]
-
-    def json(self, *arguments: str) -> Any:
-        self(*arguments, "--json")
-        return json.loads(self.out)
-
-    def state_of(self, id_: str) -> str:
-        state: str = self.json("show", id_)["state"]
-        return state
 
 
 @pytest.fixture
