@@ -96,7 +96,7 @@ def _backend(name: str, picture: Picture) -> dict[str, Any]:
         "next_attempt_at": iso(_next_attempt(pause, whole, lane, counts)),
         "rate_per_minute": rate,
         "eta_seconds": _eta(counts, rate) if pause is None else None,
-        "silent_seconds": round(lane.silent_seconds, 1) if lane and lane.due else None,
+        "silent_seconds": _silent(lane, picture.now, oldest),
         "scopes": _scopes(name, picture),
     }
 
@@ -141,6 +141,13 @@ def _scopes(name: str, picture: Picture) -> list[dict[str, Any]]:
             counted = {"waiting": min(waiting, MOST_COUNTED), "and_more": waiting > MOST_COUNTED}
             found.append({"scope": rest.scope, **_told_rest(rest), **counted})
     return found
+
+
+def _silent(lane: LaneReport | None, now: int, oldest_at: int | None) -> float | None:
+    """How long what is due has had no outcome: nothing waits longer than the oldest entry."""
+    if lane is None or not lane.due or oldest_at is None:
+        return None
+    return round(min(lane.silent_seconds, max(0, now - oldest_at) / 1000), 1)
 
 
 def _eta(counts: Census, rate: float) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from agent.cli.picture import one_line_of, sections_of
 from agent.cli.printing import plain_lines
 from agent.severity import ATTENTION, FINE, NOT_RUNNING, STUCK, Thresholds, exit_code
-from agent.status import Picture, build_status
+from agent.status import LaneReport, Picture, build_status
 from storage.census import MOST_COUNTED, Census
 from storage.entry import Pause, Rest
 from storage.lists import iso
@@ -170,6 +170,20 @@ def test_one_line_says_it_all() -> None:
 )
 def test_exit_codes_follow_the_most_severe_backend(changes: dict[str, Any], code: int) -> None:
     assert exit_code(a_status(**changes), LIMITS) == code
+
+
+@pytest.mark.parametrize(
+    ("age", "due", "silent"), [(5, True, 5.0), (9000, True, 3600.0), (9000, False, None)]
+)
+def test_what_came_a_moment_ago_is_not_stuck_after_an_idle_hour(
+    age: int, due: bool, silent: float | None
+) -> None:
+    counts = {"elog": Census(pending=1, oldest_at=MS - age * 1000)}
+
+    status = a_status(counts=counts, lanes={"elog": LaneReport(3600, due)})
+
+    assert status["backends"]["elog"]["silent_seconds"] == silent
+    assert (exit_code(status, LIMITS) == STUCK) == (silent == 3600.0)
 
 
 def test_due_and_flowing_without_an_outcome_is_stuck() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from agent.cli.raw import backends_of, thresholds_of
 from config.sources import SettingsError, Sources
+from storage.entry import Pause, Rest
 from storage.offline import AgentLives, Unreadable, read_still
 from storage.outbox import Outbox
 from storage.upgrade import SchemaError
@@ -139,6 +141,30 @@ def test_after_a_clean_stop_the_counts_are_read_from_the_files(desk: Desk) -> No
     assert desk.do("status", "--json") == 3
 
     assert json.loads(desk.out)["totals"]["pending"] == 1
+
+
+def test_the_files_tell_pauses_and_how_much_waits_in_a_part(desk: Desk) -> None:
+    outbox = filled(desk.home / "state")
+    now = time.time_ns() // 1_000_000
+    url = "http://127.0.0.1:9"
+    outbox.urls["events"] = url
+
+    async def fill() -> None:
+        await outbox.accept([an_entry("b", scope="xpp"), an_entry("c", scope="xpp")])
+        await outbox.write_rest(Rest("events", "xpp", "parked", "locked", now, now + 9000, 1))
+        await outbox.begin_pause(Pause("events", now, None, "uid 0", "new disks"))
+        await outbox.begin_pause(Pause("elog", now - 5000, now - 1000, "uid 0", "over"))
+
+    asyncio.run(fill())
+    outbox.close()
+
+    assert desk.do("status", "--json") == 3
+
+    told = json.loads(desk.out)["backends"]
+    assert told["events"]["state"] == "paused"
+    assert told["events"]["pause"]["reason"] == "new disks"
+    assert [(one["scope"], one["waiting"]) for one in told["events"]["scopes"]] == [("xpp", 2)]
+    assert told["elog"]["state"] == "flowing"
 
 
 def test_reading_changes_no_file(desk: Desk) -> None:
