@@ -19,9 +19,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
-from storage.accept import forget
 from storage.checksum import checksum, damage_of
 from storage.dialect import in_chunks, insert_missing
+from storage.removal import forget
 from storage.schema import attachment, attempt, audit, body, entry, label, loss, metadata, receipt
 from storage.states import State
 from storage.streams import demote, promote
