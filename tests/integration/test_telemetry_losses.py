@@ -78,6 +78,27 @@ async def test_runs_and_events_keep_their_order_while_answers_are_lost(
     assert [what for what, _ in emulator.store.runs] == ["start", "stop", "start", "stop"]
 
 
+async def test_what_waits_for_the_end_of_another_run_keeps_its_order_and_says_so(
+    server: Served, tmp_path: Path
+) -> None:
+    emulator = TelemetryEmulator(tmp_path / "site")
+    server.serve(emulator)
+    emulator.store.start_run("theirs", None, {})
+    marks = [an_entry(payload={"type": "t", "data": n}, stream="telemetry") for n in range(2)]
+    start = an_entry(kind="run_start", payload={"run_id": "ours"}, stream="telemetry")
+    async with telemetry_lane(tmp_path, server, Options()) as world:
+        await world.accept(marks[0], start, marks[1])
+        await world.live(60)
+        rest, held = await world.rest(), len(emulator.ledger())
+        emulator.store.stop_run()
+        await drained(world)
+
+    assert rest is not None
+    assert (rest.state, held) == ("refused", 1)
+    assert "the run 'theirs', begun" in rest.reason
+    assert [one["meta"].get("run_id") for one in emulator.ledger()] == ["theirs", "ours"]
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_no_event_of_ours_ever_replaces_a_newer_value(
     server: Served, tmp_path: Path, seed: int
