@@ -324,7 +324,16 @@ def telemetry_shows_none(answer: Said) -> bool:
     Looking at the current value is a chance to find the event, no proof that it is not there.
     """
     broken = answer.status == 500 and answer.body.strip() == b"Internal Server Error"
-    return answer == NO_CURRENT or broken or answer.status in range(201, 500)
+    return answer == NO_CURRENT or broken or answer.status in range(400, 500)
+
+
+START = a_claim({"run_id": "r"}, kind="run_start", stream="telemetry")
+STOP = a_claim({"run_id": "r"}, kind="run_stop", stream="telemetry")
+OURS = {"run_id": "r", "run_dir": "/d/r", "meta": {"holdfast_id": START.id}}
+RUNNING = {"run_id": "r", "run_dir": "/d/r", "meta": {}}
+ANOTHER = {"run_id": "x", "run_dir": "/d/x", "meta": {}}
+NONE_ACTIVE = said(404, {"detail": "No run is active"})
+ONE_ACTIVE = said(409, {"detail": "A run is already active"})
 
 
 TELEMETRY = [
@@ -354,6 +363,43 @@ TELEMETRY = [
         absences=telemetry_shows_none,
         find=True,
     ),
+    Row(
+        "telemetry",
+        "run_start",
+        "POST /run/start",
+        [START],
+        [said(200, OURS)],
+        judges=fastapi_judges,
+        around={"GET /run": said(200, ANOTHER)},
+    ),
+    Row(
+        "telemetry",
+        "run_start",
+        "GET /run",
+        [START],
+        [said(200, OURS)],
+        around={"POST /run/start": ONE_ACTIVE},
+        probes=True,
+    ),
+    Row("telemetry", "run_start", "GET /run", [START], [said(200, OURS)], find=True),
+    Row(
+        "telemetry",
+        "run_stop",
+        "POST /run/stop",
+        [STOP],
+        [said(200, RUNNING), NONE_ACTIVE],
+        judges=fastapi_judges,
+        around={"GET /run": said(200, RUNNING)},
+    ),
+    Row(
+        "telemetry",
+        "run_stop",
+        "GET /run",
+        [STOP],
+        around={"POST /run/stop": said(200, RUNNING)},
+        probes=True,
+    ),
+    Row("telemetry", "run_stop", "GET /run", [STOP], [NONE_ACTIVE], find=True),
 ]
 
 ROWS = [*AUDITOR, *ELOG, *EVENT_MANAGER, *TELEMETRY]
