@@ -23,6 +23,9 @@ from tests.lane_world import FakeClock, LaneWorld, lane_world, until
 EXPERIMENTS = tuple(f"mfxl100{number}" for number in range(4))
 LOST = ("drop_after", "truncate", "hang_after", "status_after")
 MARKERS = ("jira_ticket", "tag", "content")
+# Who may write to every experiment, and who only to the active one.
+EDITOR = AuthOptions(method="bearer", token_file="token")
+OPERATOR = AuthOptions(method="basic", username="{instrument}opr", password_file="password")
 LONGEST = 200  # rounds of ten minutes
 
 
@@ -39,16 +42,32 @@ def served(server: Served) -> Served:
 
 
 @pytest.fixture(params=MARKERS)
-async def world(
-    served: Served, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[LaneWorld]:
-    async with elog_world(served, tmp_path, marker=request.param) as made:
+def marker(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def world(served: Served, tmp_path: Path, marker: str) -> AsyncIterator[LaneWorld]:
+    async with elog_world(served, tmp_path, marker=marker) as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty(served: Served, tmp_path: Path, marker: str) -> AsyncIterator[LaneWorld]:
+    """A lane that soon gives up waiting for an answer."""
+    async with elog_world(served, tmp_path, patience=0.25, marker=marker) as made:
         yield made
 
 
 @asynccontextmanager
-async def elog_world(served: Served, tmp_path: Path, **options: Any) -> AsyncIterator[LaneWorld]:
-    """A lane to the emulated server, as somebody who may write to every experiment."""
+async def elog_world(
+    served: Served,
+    tmp_path: Path,
+    auth: AuthOptions = EDITOR,
+    patience: float = 10.0,
+    **options: Any,
+) -> AsyncIterator[LaneWorld]:
+    """A lane to the emulated server, on the lane's clock."""
     clocks: list[FakeClock] = []
 
     def now() -> int:
@@ -57,8 +76,8 @@ async def elog_world(served: Served, tmp_path: Path, **options: Any) -> AsyncIte
     site = a_site(
         served.url,
         options=Options(instrument="mfx", **options),
-        auth=AuthOptions(method="bearer", token_file="token"),
-        attempt_timeout_seconds=0.25,
+        auth=auth,
+        attempt_timeout_seconds=patience,
         now=now,
     )
     adapter = KIND.adapter(site)
@@ -76,8 +95,16 @@ async def elog_world(served: Served, tmp_path: Path, **options: Any) -> AsyncIte
 def a_post(text: str, experiment: str = EXPERIMENT, **changes: Any) -> Entry:
     payload = {"experiment": experiment, "text": text, "emails": ["pi@lab"], "tags": ["SHIFT"]}
     stream = changes.pop("stream", experiment)
+    payload |= changes.pop("more", {})
     fields = {"backend": "elog", "kind": "post", "payload": payload, "scope": experiment}
     return an_entry(changes.pop("key", text), stream=stream, **fields, **changes)
+
+
+def params(run: int) -> Entry:
+    place = f"{EXPERIMENT}/{run}"
+    payload = {"experiment": EXPERIMENT, "run": run, "params": {"a": run}}
+    fields = {"backend": "elog", "kind": "run_params", "payload": payload}
+    return an_entry(f"params {run}", stream=place, scope=place, **fields)
 
 
 async def drained(world: LaneWorld) -> None:
@@ -100,17 +127,17 @@ def posts(served: Served) -> dict[str, dict[str, int]]:
 
 
 async def test_with_a_third_of_all_answers_lost_every_post_is_there_once_and_mailed_once(
-    served: Served, world: LaneWorld
+    served: Served, hasty: LaneWorld
 ) -> None:
     texts = [f"post {number}" for number in range(24)]
-    await world.accept(*[a_post(text, EXPERIMENTS[n % 4]) for n, text in enumerate(texts)])
+    await hasty.accept(*[a_post(text, EXPERIMENTS[n % 4]) for n, text in enumerate(texts)])
     for mode in LOST:
         served.fault(mode, path="/ws/", probability=0.09)
 
-    await drained(world)
+    await drained(hasty)
 
     assert posts(served) == {text: {"posts": 1, "mails": 1} for text in texts}
-    assert sorted(await remote_ids(world)) == sorted(e["_id"] for e in served.emulator.ledger())
+    assert sorted(await remote_ids(hasty)) == sorted(e["_id"] for e in served.emulator.ledger())
     for number, experiment in enumerate(EXPERIMENTS):
         arrived = [e["content"] for e in served.emulator.ledger() if e["experiment"] == experiment]
         assert arrived == texts[number::4]
@@ -145,17 +172,17 @@ async def test_two_equal_posts_in_doubt_at_the_same_time_are_two_posts_at_the_en
 
 
 async def test_what_the_server_inserts_after_we_gave_up_is_not_sent_again(
-    served: Served, world: LaneWorld
+    served: Served, hasty: LaneWorld
 ) -> None:
     served.emulator.may_insert.clear()
-    await world.accept(a_post("late"))
-    await world.step()
-    world.clock.advance(KIND.settles_after_seconds)
-    await world.step()  # looks, and finds nothing yet
+    await hasty.accept(a_post("late"))
+    await hasty.step()
+    hasty.clock.advance(KIND.settles_after_seconds)
+    await hasty.step()  # looks, and finds nothing yet
 
     served.emulator.may_insert.set()
     await until(lambda: bool(served.emulator.ledger()))
-    await drained(world)
+    await drained(hasty)
 
     assert posts(served) == {"late": {"posts": 1, "mails": 1}}
     assert served.faulty.requests[f"GET /ws-jwt/lgbk/lgbk/{EXPERIMENT}/ws/search_elog"] >= 2
@@ -188,3 +215,115 @@ async def test_an_equal_post_that_is_another_entry_already_does_not_count(
     await drained(world)
 
     assert posts(served) == {"first": {"posts": 2, "mails": 2}}
+
+
+# A refusal has a scope
+
+
+async def test_last_weeks_experiment_does_not_hold_todays_post(
+    served: Served, tmp_path: Path
+) -> None:
+    async with elog_world(served, tmp_path, OPERATOR) as world:
+        old = [a_post(f"old {number}", EXPERIMENTS[0]) for number in range(40)]
+        await world.accept(*old, a_post("today", EXPERIMENT))
+
+        await world.live(30)
+
+        assert set(posts(served)) == {"today"}
+        shown = await world.shown("old 0")
+        assert (shown["state"], shown["attempts"]) == ("pending", 0)
+        rest = await world.rest(EXPERIMENTS[0])
+        assert rest is not None
+        assert "active" in rest.reason
+        served.emulator.world.switch(EXPERIMENTS[0])
+        await drained(world)
+
+    assert [e["content"] for e in served.emulator.ledger()] == ["today", *[e.key for e in old]]
+
+
+async def test_a_run_that_has_not_begun_holds_only_its_own_entries(
+    served: Served, tmp_path: Path
+) -> None:
+    async with elog_world(served, tmp_path) as world:
+        await world.accept(
+            a_post("first", more={"run": 2}),
+            a_post("early", more={"run": 3}),
+            params(3),
+            a_post("never", more={"run": 0}),
+            params(2),
+            a_post("last"),
+        )
+        await world.live(60)
+        states = {key: await world.state(key) for key in ("first", "early", "never", "last")}
+        assert states == {
+            "first": "delivered",
+            "early": "pending",
+            "never": "dead",
+            "last": "delivered",
+        }
+        assert [await world.state(f"params {run}") for run in (2, 3)] == ["delivered", "pending"]
+        assert await world.rest(EXPERIMENT) is None
+
+        served.emulator.world.begin_run(EXPERIMENT, 3)
+        await world.live(1200)
+
+        assert [await world.state(key) for key in ("early", "params 3")] == ["delivered"] * 2
+
+
+async def test_an_unknown_experiment_is_a_dead_letter_unless_it_has_worked(
+    served: Served, tmp_path: Path
+) -> None:
+    async with elog_world(served, tmp_path) as world:
+        await world.accept(a_post("typo", "mfxl1000l23"), a_post("good"))
+        await world.live(60)
+        assert [await world.state(key) for key in ("typo", "good")] == ["dead", "delivered"]
+        assert (
+            "knows no experiment mfxl1000l23" in (await world.shown("typo"))["last_error"]["detail"]
+        )
+
+        gone = served.emulator.store.experiments.pop(EXPERIMENT)
+        await world.accept(a_post("more"))
+        await world.live(60)
+        assert await world.state("more") == "pending"
+        served.emulator.store.experiments[EXPERIMENT] = gone
+        await drained(world)
+
+        assert await world.state("more") == "delivered"
+
+
+async def test_a_reply_follows_its_parent_also_through_lost_answers(
+    served: Served, world: LaneWorld
+) -> None:
+    await world.accept(a_post("question"))
+    answers = [
+        a_post(f"answer {n}", stream=f"{n}", more={"reply_to": "question"}, waits_for="question")
+        for n in range(3)
+    ]
+    await world.accept(*answers)
+    served.fault("drop_after", path="new_elog_entry", times=1)
+    served.fault("drop_after", path="search_elog", times=1)
+
+    await drained(world)
+
+    question, *others = served.emulator.ledger()
+    assert question["content"] == "question"
+    assert sorted(one["content"] for one in others) == [f"answer {n}" for n in range(3)]
+    assert {one["parent"] for one in others} == {question["_id"]}
+    assert all(count == {"posts": 1, "mails": 1} for count in posts(served).values())
+
+
+async def test_a_reply_to_what_was_discarded_is_a_dead_letter_that_says_so(
+    served: Served, tmp_path: Path
+) -> None:
+    async with elog_world(served, tmp_path) as world:
+        (question,) = await world.accept(a_post("question", "nowhere"))
+        reply = {"more": {"reply_to": "question"}, "waits_for": "question"}
+        await world.accept(a_post("answer", **reply))
+        await world.live(60)
+        assert [await world.state(key) for key in ("question", "answer")] == ["dead", "pending"]
+
+        await world.outbox.discard([question.id], now=world.clock.now(), who="test")
+        await world.live(60)
+
+        assert await world.state("answer") == "dead"
+        assert "discarded" in (await world.shown("answer"))["last_error"]["detail"]
