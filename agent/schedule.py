@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from agent.clock import Clock
 
@@ -59,9 +60,8 @@ class Schedule:
         self.beat = clock.monotonic()
         rows = list(rows)
         for row in rows:
-            self._scheduler.add_job(
-                _guarded(row), "interval", seconds=row.seconds, id=row.name, name=row.name
-            )
+            every = _Every(seconds=row.seconds, timezone=UTC)
+            self._scheduler.add_job(_guarded(row), every, id=row.name, name=row.name)
         self._at_start = [row.name for row in rows if row.at_start]
 
     def begin(self) -> None:
@@ -96,6 +96,18 @@ class Schedule:
         await self._on_step(step)
         for job in self._scheduler.get_jobs():
             self._scheduler.modify_job(job.id, next_run_time=datetime.now(UTC))
+
+
+class _Every(IntervalTrigger):  # type: ignore[misc]  # APScheduler 3 has no types
+    """Every so many seconds; whatever was missed is one run.
+
+    The library's own goes through all missed times one by one: after a clock was set a year
+    ahead, that is a minute and more in which nothing else happens.
+    """
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> Any:
+        due = super().get_next_fire_time(previous_fire_time, now)
+        return None if due is None else max(due, now)
 
 
 def _guarded(row: Recurring) -> Body:

@@ -47,6 +47,7 @@ min_free_bytes = 0
 first_delay_seconds = 0.2
 max_delay_seconds = 1
 auth_retry_seconds = 1
+max_retry_after_seconds = 3
 
 [backends.elog]
 kind = "elog"

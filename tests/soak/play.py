@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ FRESH_SECONDS = 15.0
 LOOK_SECONDS = 0.5
 # What the agent says of itself that no trouble outside excuses.
 TRACEBACK = re.compile(r"^Traceback.*\n(?:[ \t].*\n)*.*\n", re.MULTILINE)
-BUGS = ("adapter.bug", "loop.stopped", "settle.failed")
+BUGS = ("adapter.bug", "loop.stopped")
 
 
 @dataclass
@@ -102,8 +103,10 @@ class Play:
 
     def _look(self) -> None:
         try:
-            status = self.world.request("GET", "/v1/status", timeout=0.3)[1]
+            code, status = self.world.request("GET", "/v1/status", timeout=0.3)
         except (OSError, ValueError):
+            return
+        if code != HTTPStatus.OK:  # a full disk keeps even a reader from reading
             return
         for name, one in status["backends"].items():
             self.crowd.waiting[name] = one["pending"] + one["leased"]

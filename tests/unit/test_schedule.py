@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -87,6 +87,20 @@ async def test_a_duty_that_fails_is_told_and_comes_round_again() -> None:
         await made.end()
 
     assert [line["duty"] for line in logs if line["event"] == "schedule.failed"] == ["fails"] * 3
+
+
+async def test_what_was_missed_in_a_year_is_one_run() -> None:
+    async def nothing(_: float = 0) -> None: ...
+
+    made = Schedule([Recurring("often", 5, nothing)], clock=FakeClock(), on_step=nothing)
+    made.begin()
+    (job,) = made._scheduler.get_jobs()
+    in_a_week = datetime.now(UTC) + timedelta(days=7)
+
+    # What APScheduler asks when it wakes up after the clock was set.
+    assert len(job._get_run_times(in_a_week)) <= 2
+    assert job.trigger.get_next_fire_time(in_a_week, in_a_week) == in_a_week + timedelta(seconds=5)
+    await made.end()
 
 
 class ForwardClock(FakeClock):
