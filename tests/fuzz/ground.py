@@ -143,7 +143,7 @@ def names_of(text: str, environment: Mapping[str, str], file: Path) -> tuple[str
     """How a complaint may begin: with a section, a variable, or the file."""
     sections = set(Settings.model_fields)
     with suppress(tomllib.TOMLDecodeError):
-        sections |= tomllib.loads(text).keys()
+        sections |= tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n")).keys()
     sections |= {name.removeprefix("HOLDFAST_").lower().split("__")[0] for name in environment}
     return (
         *(f"{section}" for section in sections),
