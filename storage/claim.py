@@ -52,7 +52,7 @@ _LEASE = text(
             WHEN EXISTS (SELECT 1 FROM entry AS later
                 WHERE later.backend = entry.backend AND later.slot = entry.slot
                   AND later.slot IS NOT NULL AND later.seq > entry.seq
-                  AND later.state <> 3) THEN 0
+                  AND later.state <> 3 AND later.state <> 2) THEN 0
             ELSE 1 END
     WHERE seq IN :seqs AND state = 0
     RETURNING *

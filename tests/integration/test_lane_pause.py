@@ -235,3 +235,20 @@ async def test_accepting_goes_on(world: LaneWorld) -> None:
 
     assert outcome.state == "accepted"
     assert await world.state("a") == "pending"
+
+
+async def test_what_is_held_does_not_keep_an_earlier_value_from_being_the_current_one(
+    world: LaneWorld,
+) -> None:
+    early, late = (
+        an_entry(key, stream="all", slot="weather", backend=world.backend) for key in ("1", "2")
+    )
+    await world.accept(early, late)
+    await world.outbox.hold([late.id], now=world.clock.now(), who="uid 7")
+
+    await world.live(5)
+    await world.outbox.release([late.id], now=world.clock.now(), who="uid 7")
+    await world.live(5)
+
+    newest = [(one.key, one.newest_of_slot) for one in world.adapter.claims]
+    assert newest == [("1", True), ("2", True)]

@@ -210,7 +210,9 @@ def test_all_that_waits_for_a_backend_is_held_and_what_is_on_the_wire_is_not(doo
         "held": 2,
     }
     assert states(door) == [("a", 1), ("b", 2), ("c", 2), ("other", 0)]
+    door.woken.clear()
     assert act(door, "backends/events/release").json == {"backend": "events", "released": 2}
+    assert (door.woken, door.nudged) == (["events"], [])
     assert states(door) == [("a", 1), ("b", 0), ("c", 0), ("other", 0)]
     assert audits(door)[:2] == [("hold", "events", "r")] * 2
 
