@@ -31,8 +31,8 @@ KINDS = ("post", "event", "event", "record")  # of BACKENDS
 OLD_ENTRY = """
     INSERT INTO entry (id, backend, kind, key, head, created_at, accepted_at, monotonic_at, boot_id,
         synchronised, digest, size, labels, producer)
-    VALUES (:id, :backend, :kind, :id, 1, 1790000000000, 1790000000000, 1, 'boot', 1, 'x', 1, '{}',
-        '{"via": "socket", "uid": 0, "pid": 1}')
+    VALUES (:id, :backend, :kind, :id, 1, 1790000000000, 1790000000000, 1, 'boot', 1, 'x', :size,
+        '{}', '{"via": "socket", "uid": 0, "pid": 1}')
 """
 
 MIGRATION = [step for step in crash.STEPS if step.startswith("migration.")]
@@ -128,12 +128,10 @@ def keep_as_of_old(state_dir: Path, books: Books) -> None:
         for number, backend in enumerate(BACKENDS):
             told = Told(payload(backend, f"old-{number:05d}"))
             books.note(backend, f"old-{number:05d}", told)
-            connection.execute(
-                OLD_ENTRY, {"id": f"old{number}", "backend": backend, "kind": KINDS[number]}
-            )
-            connection.execute(
-                "INSERT INTO body VALUES (?, ?)", (f"old{number}", json.dumps(told.payload))
-            )
+            text = json.dumps(told.payload)
+            about = {"backend": backend, "kind": KINDS[number], "size": len(text.encode())}
+            connection.execute(OLD_ENTRY, {"id": f"old{number}", **about})
+            connection.execute("INSERT INTO body VALUES (?, ?)", (f"old{number}", text))
 
 
 @pytest.mark.parametrize(
