@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format wheel bench damage clean
+.PHONY: help setup demo test lint format wheel bench damage simulate clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: setup  ## measure the outbox beside raw SQLite (minutes)
 
 damage: setup  ## damage every page of a database in every way, and see what is saved (minutes)
 	HOLDFAST_ALL_PAGES=1 $(BIN)/python -m pytest --numprocesses 2 tests/integration/test_damage.py
+
+simulate: setup  ## 200 to 10,000 agents after an outage, in virtual time (minutes)
+	@$(BIN)/python -m tests.simulation
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -23,6 +23,7 @@ from storage.entry import Bury, Claim, Failure, GiveBack
 from storage.scopes import covers
 
 UNCERTAIN_IN_A_ROW = 3  # then the backend rests: it takes requests and answers none
+RETRY_AFTER_SPREAD = 0.5  # of the time asked for; with less, those who were told come in waves
 SHORTEST_REST_SECONDS = 0.05  # full jitter may draw zero; a lane must not spin
 
 
@@ -61,14 +62,16 @@ class Policy:
     def rest(self, wish: "RestWish", failures: int, dice: Callable[[], float]) -> float:
         """How long to rest after so many failures before this one.
 
-        Where a time was asked for, ever longer than asked: thousands were told the same second.
+        Where a time was asked for, up to half as long again, and ever longer: thousands were told
+        the same second.
         """
         drawn = self.backoff(failures, dice)
         if wish.seconds is None:
             return drawn
         if wish.state != "throttled":
             return wish.seconds
-        return min(wish.seconds + drawn, self.max_retry_after_seconds)
+        later = max(drawn, wish.seconds * RETRY_AFTER_SPREAD * dice())
+        return min(wish.seconds + later, self.max_retry_after_seconds)
 
 
 RestState = Literal["offline", "refused", "throttled", "parked"]

@@ -28,7 +28,6 @@ PROOF = Receipt("entry", "remote")
 class Entry:
     """`due` is monotonic."""
 
-    accepted: float
     due: float = 0.0
     in_doubt: bool = False
     sent_at: float = 0.0
@@ -56,9 +55,8 @@ class Tally:
     """What all agents together have seen."""
 
     accepted: int = 0
-    confirmed: int = 0
-    lost: int = 0
-    delays: list[tuple[float, float]] = field(default_factory=list)
+    confirmed: list[float] = field(default_factory=list)  # when
+    dead: int = 0
 
 
 class Flat:
@@ -127,7 +125,7 @@ class Agent:
         self._time.at(seconds, self._wake)
 
     def accept(self) -> None:
-        self._fresh.append(Entry(self._time.seconds))
+        self._fresh.append(Entry())
         self._tally.accepted += 1
 
     def _wake(self) -> None:
@@ -191,7 +189,7 @@ class Agent:
         sign = sign_of([outcome]) if outcome is not None else "neither"
         self.pace.heard(sign, began=began, took=took, resting=self.rests.get() is not None)
         if outcome is PROOF:
-            self._confirmed(entry)
+            self._confirmed()
         elif outcome is None:
             entry.absences += 1
             entry.due = now if entry.absences >= ABSENT_ANSWERS else now + SETTLES_SECONDS
@@ -200,17 +198,15 @@ class Agent:
             self._failed(entry, outcome, began)
         self.step()
 
-    def _confirmed(self, entry: Entry) -> None:
+    def _confirmed(self) -> None:
         self._uncertain_in_row = 0
         self._confirms += 1
-        self._tally.confirmed += 1
-        self._tally.delays.append((self._time.seconds, self._time.seconds - entry.accepted))
+        self._tally.confirmed.append(self._time.seconds)
         if self.rests.end(""):
             self.pace.rest_ended()
 
     def _failed(self, entry: Entry, error: DeliveryError, began: float) -> None:
         if isinstance(error, Uncertain):
-            self._tally.lost += 1
             self._uncertain_in_row += 3 if self.rests.get() else 1
         searching = entry.in_doubt and entry.absences < ABSENT_ANSWERS
         claim = replace(CLAIM, in_doubt=entry.in_doubt, attempts=entry.attempts)
@@ -236,4 +232,4 @@ class Agent:
                 entry.sent_at, entry.absences = self._time.seconds, 0
             self._again.append(entry)
         else:
-            self._tally.lost += 0  # a dead letter: counted by who looks at `stored`
+            self._tally.dead += 1

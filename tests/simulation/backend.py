@@ -39,9 +39,7 @@ class Backend:
         self._free_at = 0.0
         self.stored: set[object] = set()
         self.asked: Counter[int] = Counter()  # requests, by the second in which they came
-        self.served: Counter[int] = Counter()
-        self.lost = 0
-        self.shed = 0
+        self.late = 0
 
     def is_down(self, at: float) -> bool:
         return self._shape.down[0] <= at < self._shape.down[1]
@@ -64,7 +62,6 @@ class Backend:
             return
         begin = max(now, self._free_at)
         if shape.sheds_above is not None and (begin - now) * shape.capacity > shape.sheds_above:
-            self.shed += 1
             asked = Throttled("503", retry_after=shape.retry_after)
             self._later(ROUND_TRIP, lambda: answer(asked))
             return
@@ -75,11 +72,10 @@ class Backend:
             return
         self._time.at(done, lambda: self._work(done, now, answer, work))
         if done + ROUND_TRIP - now > shape.timeout_seconds:
-            self.lost += 1
+            self.late += 1
             self._later(shape.timeout_seconds, lambda: answer(LOST))
 
     def _work(self, done: float, asked_at: float, answer: Answer, work: Callable[[], bool]) -> None:
-        self.served[int(done)] += 1
         worked = work()
         if done + ROUND_TRIP - asked_at <= self._shape.timeout_seconds:
             self._later(ROUND_TRIP, lambda: answer(worked))

@@ -1,8 +1,8 @@
 """The scene: agents with a trickle each, an outage of the backend they share, the way back."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from tests.simulation.agents import Agent, Behaviour, Tally
 from tests.simulation.backend import Backend, Shape
@@ -18,7 +18,7 @@ class Scene:
     load: float = 25.0
     before: float = 300.0
     outage: float = 3600.0
-    after: float = 2400.0
+    after: float = 1800.0
     sheds_above: int | None = None
     seed: int = 1
 
@@ -31,15 +31,21 @@ class Scene:
         return self.before + self.outage + self.after
 
 
-@dataclass
+@dataclass(frozen=True)
 class Story:
-    """What came of it. `waiting`: entries not yet confirmed, by second."""
+    """What came of it. `asked`: requests by second; `waiting`: entries not yet confirmed, too.
+
+    `confirmed`: when each entry was. `late`: answers that came when nobody waited any more.
+    """
 
     scene: Scene
     behaviour: Behaviour
-    backend: Backend
-    tally: Tally
-    waiting: list[int]
+    asked: Sequence[int]
+    waiting: Sequence[int]
+    confirmed: Sequence[float]
+    stored: int
+    dead: int
+    late: int
 
 
 def play(scene: Scene, behaviour: Behaviour) -> Story:
@@ -60,9 +66,16 @@ def play(scene: Scene, behaviour: Behaviour) -> Story:
 
     time.at(scene.down[0] + 5, alarm)
     waiting = []
-    for second in count(1):
-        if second > scene.end:
-            break
+    for second in range(1, int(scene.end) + 1):
         time.run(float(second))
-        waiting.append(tally.accepted - tally.confirmed)
-    return Story(scene, behaviour, backend, tally, waiting)
+        waiting.append(tally.accepted - len(tally.confirmed) - tally.dead)
+    return Story(
+        scene,
+        behaviour,
+        [backend.asked[second] for second in range(int(scene.end))],
+        waiting,
+        tally.confirmed,
+        len(backend.stored),
+        tally.dead,
+        backend.late,
+    )

@@ -185,7 +185,11 @@ def test_a_backend_is_obeyed_up_to_the_longest_that_we_allow(
 def test_who_is_told_the_same_time_again_and_again_spreads_ever_more() -> None:
     told = RestWish("throttled", "429", "", 30)
 
-    assert [POLICY.rest(told, failures, lambda: 1.0) for failures in range(4)] == [31, 32, 34, 38]
+    assert [POLICY.rest(told, failures, lambda: 1.0) for failures in range(6)] == [
+        *[45] * 4,
+        46,
+        62,
+    ]
 
 
 def test_no_rest_is_longer_than_its_state_allows() -> None:
