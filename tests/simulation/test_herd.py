@@ -9,7 +9,7 @@ from tests.simulation.figures import echo, figures
 from tests.simulation.picture import picture
 from tests.simulation.scene import Scene, Story, play
 
-# A fifth of the scene in docs/pace.md: the same agents, fewer entries, a slower backend.
+# As in docs/pace.md, with a tenth of the entries and of the capacity.
 SCENE = Scene(200, capacity=10, load=2.5, outage=1800, after=900)
 
 
