@@ -119,7 +119,7 @@ class Lane:
                 await self._settling.give_back(claims)
                 return wait
             if not claims:
-                await self._end_idle_rests()
+                await self._end_idle_rests(wanted.probing)
                 return await self._seconds_to_due(now)
             crash.point("claim.committed")
             self._send_off(claims)
@@ -256,11 +256,18 @@ class Lane:
         finally:
             self._bringing.discard(bringing)
 
-    async def _end_idle_rests(self) -> None:
-        """A scope whose rest is due, and of which nothing is left to try, rests no more."""
-        if not self._trips:
-            for scope in self.rests.due_scopes():
-                await self._outbox.end_rest(self.route.name, scope)
+    async def _end_idle_rests(self, looked_for: frozenset[str]) -> None:
+        """A scope whose rest is due, and of which nothing is left, rests no more.
+
+        `looked_for`: those that were due when the claim was made. What has become due since, or
+        waits for a time or an operator of its own, keeps its rest, and with it the reason.
+        """
+        name = self.route.name
+        idle = [] if self._trips else sorted(looked_for & self.rests.due_scopes())
+        waiting = await self._outbox.waiting_in([(name, scope) for scope in idle]) if idle else {}
+        for scope in idle:
+            if not waiting[name, scope]:
+                await self._outbox.end_rest(name, scope)
                 self.rests.end(scope)
 
     async def _seconds_to_due(self, now: int) -> float:

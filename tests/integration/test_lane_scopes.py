@@ -8,7 +8,7 @@ import pytest
 from adapters.base import (
     Parked,
 )
-from storage.entry import Claim
+from storage.entry import Claim, Wanted
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, lane_world, looks, proof
 
@@ -193,3 +193,45 @@ async def test_an_entry_of_a_kind_that_the_settings_no_longer_know_is_kept_and_t
         told = world.told("backend.rests")
         assert [line["log_level"] for line in told] == ["error"]
         assert looks(world) < 4 * HOUR
+
+
+async def test_a_rest_that_becomes_due_while_nothing_is_claimed_goes_on(world: LaneWorld) -> None:
+    await world.accept(an_entry("a", scope="exp1"))
+    world.adapter.script = [Parked("locked", scope="exp1")] * 9
+    await world.step()
+    claim = world.outbox.claim
+
+    async def slow(backend: str, wanted: Wanted, *, now: int) -> list[Claim]:
+        claims = await claim(backend, wanted, now=now)
+        world.clock.advance(1)
+        return claims
+
+    world.outbox.claim = slow  # type: ignore[method-assign]
+    world.clock.advance(0.5)  # due in half a second: while the claim is under way
+    await world.step()
+    assert len(world.adapter.sent) == 1
+    rest = await world.rest("exp1")
+    assert rest is not None
+    await world.step()
+
+    after = await world.rest("exp1")
+    assert after is not None
+    assert (after.since, after.failures) == (rest.since, rest.failures + 1)
+
+
+async def test_a_scope_keeps_its_reason_while_what_is_left_waits_for_an_operator(
+    world: LaneWorld,
+) -> None:
+    await world.accept(an_entry("a", scope="exp1"))
+    world.adapter.script = [Parked("locked", scope="exp1")]
+    await world.step()
+    id_ = (await world.shown("a"))["id"]
+    now = world.clock.now()
+    await world.outbox.hold([id_], now=now, who="uid 7")
+
+    await world.live(60)
+    assert (await world.rest("exp1")) is not None
+    await world.outbox.discard([id_], now=now, who="uid 7")
+    await world.live(60)
+
+    assert await world.rest("exp1") is None
