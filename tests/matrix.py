@@ -70,8 +70,10 @@ class Row:
     """One endpoint. `asks`: how its requests begin; all others are answered by `around`.
 
     `proofs` give receipts, `absences` (of a search) prove that nothing is there. `judges`: what
-    the backend may answer when it rejects this entry; `parks`: ... its scope. `probes`: the
-    answer decides nothing about the entry, what is sent afterwards does.
+    the backend may answer when it rejects this entry; `parks`: ... its scope. `words`: what it
+    says besides proofs, to be tried where it would not say it. `labels`: does the content type
+    belong to what it says? `probes`: the answer decides nothing about the entry, what is sent
+    afterwards does.
     """
 
     kind: str
@@ -82,6 +84,8 @@ class Row:
     absences: Callable[[Said], bool] = never
     judges: Callable[[Said], bool] = never
     parks: Callable[[Said], bool] = never
+    words: Sequence[Said] = ()
+    labels: bool = True
     around: Mapping[str, Said] = field(default_factory=dict)
     find: bool = False
     probes: bool = False
@@ -208,6 +212,7 @@ AUDITOR = [
         STORED,
         judges=auditor_judges,
         parks=lambda answer: answer == GONE,
+        words=[GONE],
     ),
     Row(
         "auditor",
@@ -227,6 +232,7 @@ POST_OF_RUN = a_claim({"experiment": "e", "text": "t", "run": 7}, kind="post", s
 PARAMS = a_claim({"experiment": "e", "run": 7, "params": {"x": 1}}, kind="run_params", scope="e")
 REMOTE_ID = "5f" * 12
 NO_RUN = said(200, {"success": False, "errormsg": "Cannot find run with specified run number"})
+NOTHING_FOUND = said(200, {"success": True, "value": []})
 CRASHED = Said(500, JSON, PAGE)
 NEW, RUN_PARAMS = "POST /ws/lgbk/lgbk/e/ws/new_elog_entry", "POST /ws/lgbk/run_control/e/ws"
 SEARCH, RUNS = "GET /ws/lgbk/lgbk/e/ws/search_elog", "GET /ws/lgbk/lgbk/e/ws/runs"
@@ -245,7 +251,8 @@ def elog_parks(answer: Said) -> bool:
 
 
 def elog(entry: str, asks: str, claim: Claim, *proofs: Said, **more: Any) -> Row:
-    return Row("elog", entry, asks, [claim], proofs, parks=elog_parks, **more)
+    # It labels whatever it says as JSON, and its sheet warns of believing that.
+    return Row("elog", entry, asks, [claim], proofs, parks=elog_parks, labels=False, **more)
 
 
 ELOG = [
@@ -269,7 +276,8 @@ ELOG = [
         SEARCH,
         POST,
         said(200, {"success": True, "value": [FOUND]}),
-        absences=lambda answer: answer == said(200, {"success": True, "value": []}),
+        absences=lambda answer: answer == NOTHING_FOUND,
+        words=[NOTHING_FOUND],
         find=True,
     ),
     # Which runs there are decides only how a refusal that is already known is told.
@@ -281,6 +289,7 @@ ELOG = [
 # --- the Event Manager (event manager sheet, sections 2, 3 and 5) ---
 
 EVENT = a_claim({"event_data": {"x": 1}}, kind="event")
+NO_EVENT = said(404, {"detail": f"Event with ID {EVENT.id} not found"})
 DOCUMENT = {**wire_body(EVENT), "_id": EVENT.id}
 
 
@@ -305,7 +314,8 @@ EVENT_MANAGER = [
         "GET /event/",
         [EVENT],
         [said(200, DOCUMENT)],
-        absences=lambda a: a == said(404, {"detail": f"Event with ID {EVENT.id} not found"}),
+        absences=lambda answer: answer == NO_EVENT,
+        words=[NO_EVENT],
         find=True,
     ),
 ]
@@ -361,6 +371,7 @@ TELEMETRY = [
         [VALUE],
         [said(200, ENVELOPE)],
         absences=telemetry_shows_none,
+        words=[NO_CURRENT],
         find=True,
     ),
     Row(

@@ -16,7 +16,6 @@ an update whose record AUDITOR does not know waits for it for a time.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
@@ -27,6 +26,7 @@ from adapters.auditor.answers import (
     is_unknown,
     may_still_come,
     no_proof,
+    shown_by,
     unknown_record,
     unsent,
 )
@@ -172,8 +172,7 @@ class AuditorAdapter:
         refusal = refusal_of_us(answer, url)
         if refusal is not None:
             raise refusal
-        found = answer.json() if answer.status == HTTPStatus.OK else None
-        if isinstance(found, dict) and found.get("record_id") == item.record_id:
+        if (shown_by(answer) or {}).get("record_id") == item.record_id:
             return [self._receipt(item)]
         detail = f"{url} shows no such record, which does not prove that there is none"
         raise Uncertain(detail, status=answer.status, excerpt=answer.text)

@@ -5,6 +5,7 @@ Promises: every answer has a meaning here; only AUDITOR's own word reads as "sto
 """
 
 from http import HTTPStatus
+from typing import Any
 
 from adapters.base import (
     DeliveryError,
@@ -38,16 +39,23 @@ def is_stored(answer: Answer) -> bool:
 def is_repeat(answer: Answer) -> bool:
     """Does AUDITOR say that this id is there already? Of a batch: that one of its ids is."""
     if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        return answer.body == b"RECORD_EXISTS"
+        return answer.body == b"RECORD_EXISTS" and answer.media_type in UNLABELLED
     # Servers with `ignore_record_exists_error` say it in these words (section 1.2).
-    found = answer.json() if answer.status == HTTPStatus.OK else None
-    return isinstance(found, dict) and "already exist" in str(found.get("warning"))
+    return "already exist" in str((shown_by(answer) or {}).get("warning"))
+
+
+def shown_by(answer: Answer) -> dict[str, Any] | None:
+    """The JSON object of a 200 that says it is one; None when it shows none."""
+    if answer.status != HTTPStatus.OK or answer.media_type != "application/json":
+        return None
+    found = answer.json()
+    return found if isinstance(found, dict) else None
 
 
 def is_unknown(answer: Answer) -> bool:
     """Does AUDITOR say that there is no record to update? Its router's 404 reads otherwise."""
     told = answer.text.startswith("Updating unknown record ")
-    return answer.status == HTTPStatus.NOT_FOUND and told
+    return answer.status == HTTPStatus.NOT_FOUND and told and answer.media_type in UNLABELLED
 
 
 def may_still_come(age_seconds: float, tries: int, wait_seconds: float) -> bool:

@@ -22,7 +22,7 @@ from adapters.base import (
 )
 from adapters.registry import KINDS
 from storage.entry import Receipt
-from tests.matrix import BODIES, ROWS, Asking, Row, Said
+from tests.matrix import BODIES, HTML, ROWS, TEXT, Asking, Row, Said
 
 WITHOUT_BODY = (204, 205, 304)
 KNOWN = {*map(int, HTTPStatus), *range(520, 531)} & set(range(200, 600))
@@ -47,15 +47,19 @@ async def asking(
 def answers(row: Row) -> Iterator[Said]:
     """All bodies with each status that has a name, some with each that has none.
 
-    The bodies of the row's own proofs come with every status.
+    What the backend itself says comes with every status, and as a web page and a text, too.
     """
-    own = {f"own {n}": (one.media, one.body) for n, one in enumerate(row.proofs)}
+    said = [*row.proofs, *row.words]
+    own = dict.fromkeys((one.media, one.body) for one in said)
     foreign = list(BODIES.values())
     for status in [*range(200, 600), 600, 999]:
         turn = [foreign[(3 * status + n) % len(foreign)] for n in range(3)]
         chosen = foreign if status in KNOWN else turn
-        for media, body in [*chosen, *own.values()]:
+        for media, body in [*chosen, *own]:
             yield Said(status, media, b"" if status in WITHOUT_BODY else body)
+    for one in said if row.labels else ():
+        yield Said(one.status, HTML, one.body)
+        yield Said(one.status, TEXT, one.body)
 
 
 def test_every_kind_of_entry_of_every_backend_has_a_row() -> None:
