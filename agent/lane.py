@@ -119,7 +119,7 @@ class Lane:
                 await self._settling.give_back(claims)
                 return wait
             if not claims:
-                await self._end_idle_rests(wanted.probing)
+                await self._end_idle_rests()
                 return await self._seconds_to_due(now)
             crash.point("claim.committed")
             self._send_off(claims)
@@ -256,14 +256,14 @@ class Lane:
         finally:
             self._bringing.discard(bringing)
 
-    async def _end_idle_rests(self, looked_for: frozenset[str]) -> None:
+    async def _end_idle_rests(self) -> None:
         """A scope whose rest is due, and of which nothing is left, rests no more.
 
-        `looked_for`: those that were due when the claim was made. What has become due since, or
-        waits for a time or an operator of its own, keeps its rest, and with it the reason.
+        What could not be claimed just now is left all the same: it keeps its rest, and with it
+        the reason that people are told.
         """
         name = self.route.name
-        idle = [] if self._trips else sorted(looked_for & self.rests.due_scopes())
+        idle = [] if self._trips else sorted(self.rests.due_scopes())
         waiting = await self._outbox.waiting_in([(name, scope) for scope in idle]) if idle else {}
         for scope in idle:
             if not waiting[name, scope]:
