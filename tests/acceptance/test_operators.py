@@ -164,6 +164,8 @@ def test_posts_of_last_weeks_experiment_are_kept_with_the_reason_and_todays_goes
     id_ = put(world, "elog", {"experiment": today, "text": "today"})
 
     wait_until(lambda: state_of(world, id_) == "delivered", SECONDS, world.log.read_text)
+    tried = world.served["elog"].faulty.requests
+    wait_until(lambda: max(tried.values()) > 2, SECONDS, lambda: tried)
     (part,) = backend(world, "elog")["scopes"]
     assert (part["scope"], part["state"], part["waiting"]) == (EXPERIMENT, "parked", 40)
     assert not part["and_more"]
