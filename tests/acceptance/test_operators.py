@@ -164,11 +164,13 @@ def test_posts_of_last_weeks_experiment_are_kept_with_the_reason_and_todays_goes
     id_ = put(world, "elog", {"experiment": today, "text": "today"})
 
     wait_until(lambda: state_of(world, id_) == "delivered", SECONDS, world.log.read_text)
+    (begun,) = backend(world, "elog")["scopes"]
     tried = world.served["elog"].faulty.requests
     wait_until(lambda: max(tried.values()) > 2, SECONDS, lambda: tried)
     (part,) = backend(world, "elog")["scopes"]
     assert (part["scope"], part["state"], part["waiting"]) == (EXPERIMENT, "parked", 40)
     assert not part["and_more"]
+    assert part["since"] == begun["since"], "it is one long wait"
     type_("status")
     line = next(one for one in type_.out.splitlines() if one.startswith(f"elog / {EXPERIMENT}: "))
     assert " 40 waiting, next try " in line
