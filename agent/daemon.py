@@ -12,15 +12,18 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from agent import wiring
 from agent.clock import Clock
+from agent.disk import tell, when_there_is_room
 from agent.duties import Duties
 from agent.intake import Intake
 from agent.lane import Lane
@@ -42,6 +45,8 @@ from config.sources import SettingsError
 from storage import crash
 from storage.outbox import Outbox
 
+LOOP_SECONDS = 5.0  # how long another thread waits for the loop
+ROOM_SECONDS = 1.0  # between two looks for room at the start
 log = structlog.get_logger()
 
 LOOKUP_THREADS = 64  # a network that is unplugged is when name servers hang (facts 8)
@@ -123,11 +128,24 @@ class Daemon:
     async def _live(self) -> None:
         """One life between two settings."""
         routes = wiring.make_routes(self._settings, self._config_file.parent, self._clock)
-        outbox = self._open_outbox()
+        outbox = await when_there_is_room(self._open_outbox, self._wait_for_room)
+        if outbox is None:
+            return
         try:
             await self._serve(outbox, routes)
         finally:
             outbox.close()
+
+    async def _wait_for_room(self) -> bool:
+        """True: the agent is to stop."""
+        # Or systemd takes the start for a failed one.
+        self._notifier.send(f"EXTEND_TIMEOUT_USEC={ROOM_SECONDS * 20_000_000:.0f}")
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                await self._end.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _arm(self) -> None:
         """For tests of crashes: see storage.crash."""
@@ -141,7 +159,7 @@ class Daemon:
     def _open_outbox(self) -> Outbox:
         state_dir = self._settings.agent.state_dir
         state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-        outbox = Outbox(state_dir, wiring.urls(self._settings))
+        outbox = Outbox(state_dir, wiring.urls(self._settings), now=self._clock.now, tell=tell)
         if outbox.kept_copy is not None:
             log.info("schema.upgraded", copy=str(outbox.kept_copy))
         reclaimed, swept = outbox.recover(self._clock.now())
@@ -154,12 +172,9 @@ class Daemon:
             name: Lane(route, outbox, clock=self._clock, dice=random.random)
             for name, route in routes.items()
         }
-        for rest in await outbox.rests():
-            if rest.backend in lanes:
-                lanes[rest.backend].rests.load(rest)
-        for pause in await outbox.pauses():
-            if pause.backend in lanes:
-                lanes[pause.backend].pausing.load(pause)
+        # First this: what a damaged database knew of them comes back after the look below.
+        outbox.before_deliveries(_in_loop(partial(_load_rests, outbox, lanes)))
+        await _load_rests(outbox, lanes)
         rates = await outbox.rates(now=self._clock.now())
         for name, lane in lanes.items():
             backlog = await outbox.next_due(name) is not None
@@ -276,3 +291,24 @@ class Daemon:
         grace = self._settings.agent.grace_seconds
         await asyncio.gather(*(lane.stop(grace) for lane in lanes.values()))
         await asyncio.gather(spooling, *loops)
+
+
+async def _load_rests(outbox: Outbox, lanes: Mapping[str, Lane]) -> None:
+    """Rests and pauses of an earlier life hold in this one."""
+    for rest in await outbox.rests():
+        if rest.backend in lanes:
+            lanes[rest.backend].rests.load(rest)
+    for pause in await outbox.pauses():
+        if pause.backend in lanes:
+            lanes[pause.backend].pausing.load(pause)
+
+
+def _in_loop(act: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """`act`, for another thread to call and wait for."""
+    loop = asyncio.get_running_loop()
+
+    def call() -> None:
+        with suppress(TimeoutError, RuntimeError):  # the loop may be at its end
+            asyncio.run_coroutine_threadsafe(act(), loop).result(LOOP_SECONDS)
+
+    return call

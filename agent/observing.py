@@ -48,6 +48,7 @@ class Observer:
             pauses=[pause for lane in self._lanes.values() if (pause := lane.pausing.get())],
             waiting=await self._outbox.waiting_in(scopes),
             rates=await self._outbox.rates(now=now),
+            salvaged=await self._outbox.salvaged(),
             spool=self._spool.counts(),
             version=version("holdfast"),
             pid=os.getpid(),

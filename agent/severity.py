@@ -28,6 +28,8 @@ def exit_code(status: Mapping[str, Any], thresholds: Thresholds) -> int:
     codes = [severity(one, thresholds) for one in status["backends"].values()]
     if status["spool"].get("blocked") or status["spool"].get("rejected"):
         codes.append(ATTENTION)
+    if status.get("salvage"):  # until an operator has seen it
+        codes.append(ATTENTION)
     return max(codes, default=FINE)
 
 

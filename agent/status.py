@@ -5,12 +5,13 @@ line when no daemon runs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from storage.census import MOST_COUNTED, Census
 from storage.entry import Pause, Rest
 from storage.lists import iso
+from storage.salvaged import Salvaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Picture:
     lanes: Mapping[str, LaneReport] = field(default_factory=dict)
     pauses: Sequence[Pause] = ()
     waiting: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    salvaged: Salvaged | None = None
 
 
 def build_status(picture: Picture) -> dict[str, Any]:
@@ -62,7 +64,13 @@ def build_status(picture: Picture) -> dict[str, Any]:
         "backends": backends,
         "spool": dict(picture.spool),
         "totals": totals,
+        "salvage": _told_salvage(picture.salvaged),
     }
+
+
+def _told_salvage(found: Salvaged | None) -> dict[str, Any] | None:
+    """A damaged database that no operator has seen to."""
+    return None if found is None else {**asdict(found), "at": iso(found.at)}
 
 
 def _backend(name: str, picture: Picture) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def _backend(name: str, picture: Picture) -> dict[str, Any]:
         "delivered_total": counts.delivered,
         "lost_total": counts.lost,
         "last_success_at": iso(counts.last_success_at),
-        "last_error": {**error, "at": iso(error["at"])} if error else None,
+        "last_error": {**error, "at": iso(error.get("at"))} if error else None,
         "next_attempt_at": iso(_next_attempt(pause, whole, lane, counts)),
         "rate_per_minute": rate,
         "eta_seconds": _eta(counts, rate) if pause is None else None,

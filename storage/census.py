@@ -1,12 +1,12 @@
 """Counts, computed from the database: what `status` says is what the tables hold."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, select, text
 
+from storage.checksum import read_object
 from storage.schema import tally
 from storage.states import State
 
@@ -84,7 +84,7 @@ def census(connection: Connection, *, now: int) -> dict[str, Census]:
         one.delivered = told.delivered
         one.lost = told.lost
         one.last_success_at = told.last_success_at
-        one.last_error = json.loads(told.last_error) if told.last_error else None
+        one.last_error = read_object(told.last_error) or None
     return found
 
 

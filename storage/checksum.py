@@ -4,6 +4,7 @@ SQLite keeps none of its own in the database file: a bit that flips on the disk 
 reads as another text, and no check of SQLite's notices.
 """
 
+import json
 import zlib
 from typing import Any
 
@@ -26,3 +27,12 @@ def damage_of(row: Any, held: Any, files: int) -> str | None:
     if row.size != len(held.payload.encode()) + files:
         return "not everything that belongs to it can be read"
     return None
+
+
+def read_object(text: str | None) -> dict[str, Any]:
+    """A JSON object of ours; empty where the disk has made something else of it."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

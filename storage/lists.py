@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, literal_column, select
 
+from storage.checksum import read_object
 from storage.dialect import in_chunks, storable
 from storage.loss import loss_of, loss_page
 from storage.pages import entry_page, receipt_page
@@ -55,13 +56,13 @@ def describe(row: Row[Any]) -> dict[str, Any]:
         "kind": row.kind,
         "key": row.key,
         "stream": row.stream,
-        "labels": json.loads(row.labels),
+        "labels": read_object(row.labels),
         "state": State(row.state).name.lower(),
         "in_doubt": bool(row.in_doubt),
         "accepted_at": iso(row.accepted_at),
         "created_at": iso(row.created_at),
         "expires_at": iso(row.expires_at),
-        "producer": json.loads(row.producer),
+        "producer": read_object(row.producer),
         "size": row.size,
         "attempts": row.attempts,
         "not_before": iso(row.due_at) if row.due_at else None,
@@ -73,8 +74,16 @@ def describe(row: Row[Any]) -> dict[str, Any]:
 def _error(told: str | None) -> dict[str, Any] | None:
     if told is None:
         return None
-    error: dict[str, Any] = json.loads(told)
-    return {**error, "at": iso(error["at"])}
+    error = read_object(told)
+    return {**error, "at": iso(error.get("at"))}
+
+
+def _json(text: str | None) -> Any:
+    """None where the disk has lost or altered it."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return None
 
 
 def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
@@ -84,7 +93,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
     """
     row = connection.execute(select(entry).where(entry.c.id == id_)).one_or_none()
     if row is not None:
-        payload = connection.execute(select(body.c.payload).where(body.c.id == id_)).scalar_one()
+        payload = connection.execute(select(body.c.payload).where(body.c.id == id_)).scalar()
         return {
             **describe(row),
             "tries": row.tries,
@@ -92,7 +101,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
             "scope": row.scope,
             "behind": _behind(connection, row),
             "waits_for_state": _state_of(connection, row.waits_for),
-            "payload": json.loads(payload),
+            "payload": _json(payload),
             "attachments": _attachments(connection, id_),
             "history": _history(connection, id_),
             "operators": _operators(connection, id_),
@@ -105,7 +114,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
             "backend": held.backend,
             "kind": held.kind,
             "key": held.key,
-            "labels": json.loads(held.labels),
+            "labels": read_object(held.labels),
             "receipt": describe_receipt(held),
             "history": _history(connection, id_),
             "operators": _operators(connection, id_),
@@ -235,7 +244,7 @@ def list_losses(
             "backend": row.backend,
             "kind": row.kind,
             "key": row.key,
-            "labels": json.loads(row.labels),
+            "labels": read_object(row.labels),
             "created_at": iso(row.created_at),
             "size": row.size,
             "lost_at": iso(row.at),
@@ -253,7 +262,7 @@ def describe_receipt(row: Row[Any]) -> dict[str, Any]:
         "backend": row.backend,
         "kind": row.kind,
         "key": row.key,
-        "labels": json.loads(row.labels),
+        "labels": read_object(row.labels),
         "remote_id": row.remote_id,
         "url": row.url,
         "delivered_at": iso(row.delivered_at),

@@ -15,11 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from storage.census import Census, census, rates, waiting_in
 from storage.engine import reading_engine
 from storage.entry import Pause, Rest
+from storage.errors import is_damage
 from storage.lock import InstanceLock
 from storage.pauses import read_pauses
 from storage.rests import read_rests
+from storage.salvaged import Salvaged, unseen
 from storage.schema import SCHEMA_REVISION
 from storage.upgrade import SchemaError
+from storage.wal import read_log
 
 DATABASE = "outbox.db"
 LOCK = "agent.lock"
@@ -37,6 +40,13 @@ class Unreadable(Exception):
         self.path = path
 
 
+class Damaged(Exception):
+    """The database is damaged. The next start of the agent saves what can be read of it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}")
+
+
 @dataclass(frozen=True, slots=True)
 class Still:
     """The outbox at rest. `waiting`: how much waits in each scope that rests.
@@ -49,11 +59,12 @@ class Still:
     rates: Mapping[str, float]
     pauses: list[Pause] = field(default_factory=list)
     waiting: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    salvaged: Salvaged | None = None
     never_used: bool = False
 
 
 def read_still(state_dir: Path, urls: Mapping[str, str], *, now: int) -> Still:
-    """Counts, rests, pauses and rates. Raises AgentLives, Unreadable, SchemaError."""
+    """Counts, rests, pauses and rates. Raises AgentLives, Unreadable, Damaged, SchemaError."""
     try:
         if not (state_dir / DATABASE).exists():
             return Still({}, [], {}, never_used=True)
@@ -83,6 +94,9 @@ def _read(path: Path, urls: Mapping[str, str], now: int) -> Still:
     engine = reading_engine(path, daemon_is_down=True)
     try:
         path.open("rb").close()
+        # Before SQLite looks, which would hide it: the next start has to see it, too.
+        if (damage := read_log(path).damage) is not None:
+            raise Damaged(path, damage)
         with engine.begin() as connection:
             _check_revision(connection, path)
             rests = read_rests(connection, urls)
@@ -92,10 +106,13 @@ def _read(path: Path, urls: Mapping[str, str], now: int) -> Still:
                 rates(connection, now=now),
                 read_pauses(connection),
                 waiting_in(connection, [(one.backend, one.scope) for one in rests if one.scope]),
+                unseen(connection),
             )
     except OSError as exc:
         raise Unreadable(path, exc.strerror or "cannot be opened") from exc
     except DBAPIError as exc:
+        if is_damage(exc):
+            raise Damaged(path, str(exc.orig)) from exc
         raise Unreadable(path, str(exc.orig)) from exc
     finally:
         engine.dispose()

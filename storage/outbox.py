@@ -29,6 +29,7 @@ from storage.gauges import Gauges
 from storage.lock import InstanceLock
 from storage.rescue import Rescue
 from storage.retention import expire_receipts
+from storage.salvaged import Salvaged, mark_seen, unseen
 from storage.settle import Settlement
 from storage.states import State
 from storage.times import Corrected, correct_times
@@ -126,6 +127,10 @@ class Outbox:
     def salvaging(self) -> bool:
         """Is what a damaged database held still being brought back? Then nothing is claimed."""
         return self._rescue.busy
+
+    def before_deliveries(self, act: Callable[[], None]) -> None:
+        """Called in another thread, when all of a damaged database is back and nothing left yet."""
+        self._rescue.before_gate = act
 
     def finish_salvage(self) -> None:
         """Wait until everything readable of a damaged database is back. Blocks."""
@@ -351,6 +356,14 @@ class Outbox:
         """Those scopes that have taken an entry before."""
         url = self.urls[backend]
         return await self._call(partial(scopes.have_worked, backend=backend, url=url, scopes=named))
+
+    async def salvaged(self) -> Salvaged | None:
+        """What came of a damaged database, until an operator has seen it."""
+        return await self._read(partial(unseen, running=self.salvaging))
+
+    async def see_salvaged(self, *, now: int) -> int:
+        """An operator has seen what was told of damage; how many times it was."""
+        return await self._call(partial(mark_seen, now=now))
 
     async def census(self, *, now: int) -> dict[str, Census]:
         """Counts per backend, from the database."""

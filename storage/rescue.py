@@ -69,6 +69,7 @@ class Rescue:
     ) -> None:
         """`out`: ids of the claims that are on the wire, kept up to date by others."""
         self.busy = bool(unsalvaged(database.path.parent))
+        self.before_gate: Callable[[], None] = lambda: None
         self._database = database
         self._writer = writer
         self._gauges = gauges
@@ -115,6 +116,7 @@ class Rescue:
         while self.busy and not self._stopping.is_set():
             folders = unsalvaged(self._database.path.parent)
             if not folders:
+                self.before_gate()
                 with suppress(RuntimeError):
                     self._writer.between(self._open_the_gate).result()
                 continue

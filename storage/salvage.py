@@ -23,6 +23,7 @@ from storage.checksum import checksum, damage_of
 from storage.dialect import in_chunks, insert_missing
 from storage.removal import forget
 from storage.schema import attachment, attempt, audit, body, entry, label, loss, metadata, receipt
+from storage.settle import DAMAGED
 from storage.states import State
 from storage.streams import demote, promote
 
@@ -216,7 +217,7 @@ def _as_restored(row: Row, fault: str | None, terms: Terms) -> Row:
     if row["last_error"] is not None:
         fresh["last_error"] = _json(row["last_error"], None)
     if fault is not None:
-        told = {"at": terms.now, "class": "Damaged", "side": "agent", "detail": fault}
+        told = {"at": terms.now, "class": DAMAGED, "side": "agent", "detail": fault}
         # No digest: what is handed in again under its key replaces it.
         fresh |= {"state": int(State.DEAD), "last_error": json.dumps(told), "digest": ""}
         fresh |= {"token": None, "head": 0}

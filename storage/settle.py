@@ -46,9 +46,11 @@ _COUNT_DELIVERED = text(
     " ON CONFLICT (backend) DO UPDATE"
     " SET delivered = tally.delivered + :number, last_success_at = :now"
 )
+DAMAGED = "Damaged"  # the outcome of what the disk has altered
 _BURY = text(
     """
     UPDATE entry SET state = 3, token = NULL, last_error = :last_error,
+        digest = CASE WHEN :damaged = 1 THEN '' ELSE digest END,
         head = CASE WHEN stream IS NOT NULL AND :stop = 1 THEN head ELSE 0 END
     WHERE seq = :seq AND state = 1 AND token = :token
     RETURNING seq, backend, stream
@@ -159,6 +161,8 @@ def _bury(connection: Connection, one: Bury, backend: str, token: str, now: int)
             "token": token,
             "stop": int(one.stop_stream),
             "last_error": told(one.failure, now),
+            # Without a digest, what is handed in again under its key replaces it.
+            "damaged": int(one.failure.outcome == DAMAGED),
         },
     ).one_or_none()
     if row is None:

@@ -77,6 +77,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("release", moves.release, moves.RELEASE_EXAMPLES),
     ("pause", pausing.pause, pausing.PAUSE_EXAMPLES),
     ("resume", pausing.resume, pausing.RESUME_EXAMPLES),
+    ("seen", moves.seen, moves.SEEN_EXAMPLES),
     ("check", check.check, check.EXAMPLES),
 )
 for _name, _command, _examples in COMMANDS:

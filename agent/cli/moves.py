@@ -23,9 +23,9 @@ from agent.cli.choosing import (
     move_backends,
     move_ids,
 )
-from agent.cli.endings import usage
+from agent.cli.endings import OK, OK_ANSWERS, ending_of, usage
 from agent.cli.inputs import one_of
-from agent.cli.printing import note
+from agent.cli.printing import note, print_outcome
 from agent.cli.words import STATES, count, examples
 
 DISCARDABLE = ("dead", "pending", "held")  # never what is being sent
@@ -175,3 +175,24 @@ def _agreed(ids: Sequence[str]) -> bool:
         return True
     entries = count(len(ids), "entry", "entries")
     return typer.confirm(f"Discard {entries} for good?", err=True)
+
+
+SEEN_EXAMPLES = examples("holdfast seen")
+
+
+def seen(context: typer.Context, *, as_json: AsJson = False) -> Callable[[], int]:
+    """Say that you know of the damaged database.
+
+    After damage, `status` asks for a person until somebody has looked at what was saved and
+    what is lost. This changes nothing else; the damaged files stay where they are.
+    """
+    return partial(_seen, context.obj, as_json=as_json)
+
+
+def _seen(config: Path | None, *, as_json: bool) -> int:
+    status, body = Agent(config).act("/v1/salvage/seen")
+    if status not in OK_ANSWERS:
+        raise ending_of(status, body)
+    line = "seen; the damaged files are kept" if body["seen"] else "there was nothing to be seen"
+    print_outcome(body, line, as_json=as_json)
+    return OK

@@ -12,7 +12,7 @@ from agent.severity import NOT_RUNNING
 from agent.spool import count_spool
 from agent.status import Picture, build_status
 from config.sources import Sources
-from storage.offline import AgentLives, Unreadable, read_still
+from storage.offline import AgentLives, Damaged, Unreadable, read_still
 from storage.upgrade import SchemaError
 
 
@@ -29,6 +29,13 @@ def status_from_files(found: Sources, failure: Unanswered) -> dict[str, Any]:
         still = read_still(places.state_dir, urls_of(found), now=now)
     except AgentLives as exc:
         raise _hidden(found, failure, str(exc)) from exc
+    except Damaged as exc:
+        raise Ending(
+            NOT_RUNNING,
+            f"no agent is running ({failure}), and its database cannot be counted: {exc}",
+            "Start the agent: it moves the database aside, saves what can be read of it, and"
+            " goes on. Do not delete anything.",
+        ) from exc
     except Unreadable as exc:
         raise _unreadable(found, failure, exc) from exc
     except SchemaError as exc:
@@ -42,6 +49,7 @@ def status_from_files(found: Sources, failure: Unanswered) -> dict[str, Any]:
             pauses=in_force(still.pauses, now),
             waiting=still.waiting,
             rates=still.rates,
+            salvaged=still.salvaged,
             spool=count_spool(places.spool_dir, kinds),
             version=version("holdfast"),
         )

@@ -43,7 +43,7 @@ def sections_of(status: Mapping[str, Any], *, now: datetime) -> list[Section]:
     sections += _rests(backends, now)
     sections += _held(backends)
     sections += _ages(backends)
-    return [*sections, "", _spool(status["spool"])]
+    return [*sections, "", _spool(status["spool"]), *_salvage(status.get("salvage"), now)]
 
 
 def one_line_of(status: Mapping[str, Any], code: int) -> Section:
@@ -148,6 +148,24 @@ def _ages(backends: Mapping[str, Mapping[str, Any]]) -> list[Section]:
     columns = ["waiting for", *bounds]
     rows = [[name, *(str(ages[bound]) for bound in bounds)] for name, ages in waiting.items()]
     return ["", Grid(columns, rows, frozenset(bounds))]
+
+
+def _salvage(told: Mapping[str, Any] | None, now: datetime) -> list[Section]:
+    """A damaged database: what was saved, what is lost, what to do."""
+    if told is None:
+        return []
+    if told["running"]:
+        line = "a damaged database is being read; deliveries go on when all of it is back"
+        return ["", Painted(line, "red")]
+    saved = f"{count(told['entries'], 'entry', 'entries')} saved"
+    lost = "nobody can tell how many are lost" if told["lost"] is None else f"{told['lost']} lost"
+    return [
+        "",
+        Painted(f"the database was damaged {ago(told['at'], now)}: {saved}, {lost}", "red"),
+        f"  why: {told['reason']}",
+        *(f"  what is lost, by name: {one}/salvaged.json" for one in told["moved_to"]),
+        "  when you have seen to it: holdfast seen",
+    ]
 
 
 def _spool(spool: Mapping[str, int]) -> Section:

@@ -116,6 +116,11 @@ class Admin:
         was_paused = await self._pauses.end(name, who=_who(request), reason=wish.reason)
         return JSONResponse({"backend": name, "state": "resumed", "was_paused": was_paused})
 
+    async def see_salvaged(self, _: Request) -> Response:
+        """POST /v1/salvage/seen: an operator knows of the damage; status is content again."""
+        count = await self._outbox.see_salvaged(now=self._clock.now())
+        return JSONResponse({"seen": count})
+
     def backend_verbs(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
         """What is done to a whole backend, by the last word of its path."""
         return {

@@ -44,6 +44,7 @@ def application(door: EntriesDoor, looks: Looks, admin: Admin, *, admin_path: st
                 by_method(f"/v1/backends/{{name}}/{verb}", {"POST": operators_only(act)})
                 for verb, act in admin.backend_verbs().items()
             ),
+            by_method("/v1/salvage/seen", {"POST": operators_only(admin.see_salvaged)}),
             by_method("/v1/receipts", {"GET": looks.receipts}),
             by_method("/v1/losses", {"GET": looks.losses}),
             by_method("/v1/status", {"GET": looks.status}),
