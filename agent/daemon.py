@@ -162,7 +162,11 @@ class Daemon:
         outbox = Outbox(state_dir, wiring.urls(self._settings), now=self._clock.now, tell=tell)
         if outbox.kept_copy is not None:
             log.info("schema.upgraded", copy=str(outbox.kept_copy))
-        reclaimed, swept = outbox.recover(self._clock.now())
+        try:
+            reclaimed, swept = outbox.recover(self._clock.now())
+        except BaseException:
+            outbox.close()
+            raise
         if reclaimed or swept:
             log.info("outbox.recovered", in_doubt=reclaimed, orphaned_files=swept)
         return outbox

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from storage import errors
 from storage.damage import Damage, find_damage, look, set_aside, unsalvaged
 from storage.engine import file_uri, writing_engine
-from storage.errors import is_damage
+from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.mark import Mark, read_mark, write_mark
 from storage.raw import Image
 from storage.schema import SCHEMA_REVISION, metadata
@@ -43,6 +44,13 @@ class Database:
 
     def open(self) -> None:
         """At start, under the instance lock. Raises SchemaError, DiskRefused, OSError."""
+        try:
+            self._open()
+        except (sqlite3.Error, DBAPIError) as exc:
+            self.engine.dispose()
+            raise DiskRefused(disk_refusal(exc) or str(exc)) from exc
+
+    def _open(self) -> None:
         mark = read_mark(self.path.parent)
         damage = find_damage(self.path, mark)
         if damage is not None:

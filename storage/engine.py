@@ -36,6 +36,10 @@ def writing_engine(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         # NORMAL would let a power cut undo a commit after the spool file is gone.
         connection.execute("PRAGMA synchronous = FULL")
+        # A statement's own journal must not need room on whatever disk /tmp is on.
+        connection.execute("PRAGMA temp_store = MEMORY")
+        # What was discarded is gone, and a page that was given up has no rows to be salvaged.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")

@@ -1,5 +1,6 @@
 """What storage raises when the disk refuses, and how that is told from a bug of ours."""
 
+import errno
 import sqlite3
 from typing import Literal
 
@@ -9,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 # BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOLFS, NOTADB.
 _CODES = frozenset({5, 6, 7, 8, 10, 11, 13, 14, 15, 22, 26})
 
+_FULL, _IOERR, _CANTOPEN = 13, 10, 14
 _DAMAGE = frozenset({11, 26})  # CORRUPT, NOTADB
 _NOT_UTF8 = "Could not decode to UTF-8"  # Python's own complaint: it has no code
 # What a schema on a damaged page looks like; a bug of ours, too, so that it has to be looked at.
@@ -27,6 +29,29 @@ def disk_refusal(raised: BaseException) -> str | None:
     # The low byte is the primary code; without one it is the module's own complaint, a bug.
     code = getattr(original, "sqlite_errorcode", None)
     return str(original) if code is not None and code & 0xFF in _CODES else None
+
+
+def full_disk(raised: BaseException) -> bool:
+    """Does an error say that there is no room?"""
+    if isinstance(raised, OSError):
+        return raised.errno in (errno.ENOSPC, errno.EDQUOT)
+    return _code(raised) == _FULL
+
+
+def io_trouble(raised: BaseException) -> bool:
+    """Does an error of SQLite's say that the disk did not do what it was asked to?"""
+    return _code(raised) in (_IOERR, _CANTOPEN)
+
+
+def _code(raised: BaseException | None) -> int | None:
+    """SQLite's primary code of an error, or of what it was made from."""
+    while raised is not None:
+        original = raised.orig if isinstance(raised, DBAPIError) else raised
+        if isinstance(original, sqlite3.Error):
+            code = getattr(original, "sqlite_errorcode", None)
+            return None if code is None else code & 0xFF
+        raised = raised.__cause__
+    return None
 
 
 Proof = Literal["certain", "likely", "perhaps"]

@@ -8,6 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 READERS_SECONDS = 10.0  # how long a start waits for somebody who is reading
@@ -46,8 +47,9 @@ class InstanceLock:
             pid = _pid(descriptor)
             os.close(descriptor)
             raise AlreadyRunning(self.path, pid)
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        with suppress(OSError):  # a full disk: the lock counts, the number is for people
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
 
     def share(self) -> bool:

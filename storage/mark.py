@@ -33,9 +33,12 @@ def read_mark(folder: Path) -> Mark | None:
 def write_mark(folder: Path, mark: Mark) -> None:
     """Leave a mark, durably. A disk that refuses it is told about elsewhere."""
     fresh = folder / f".{NAME}"
-    with suppress(OSError):
+    try:
         with fresh.open("w", encoding="utf-8") as file:
             json.dump(asdict(mark), file)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(folder / NAME)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.gauges import Gauges
 from storage.lock import InstanceLock
 from storage.rescue import Rescue
+from storage.reserve import Reserve
 from storage.retention import expire_receipts
 from storage.salvaged import Salvaged, mark_seen, unseen
 from storage.settle import Settlement
@@ -73,14 +74,16 @@ class Outbox:
         try:
             path = state_dir / DATABASE
             self._database = Database(path, now=now, tell=tell)
-            self._database.open()
+            self._reserve = Reserve(state_dir)
+            self._open(self._database)
+            self._reserve.hold()
             self._engine = self._database.engine
             self.kept_copy = self._database.kept_copy
             self.attachments = AttachmentStore(state_dir / ATTACHMENTS)
         except BaseException:
             self.lock.release()
             raise
-        self._writer = Writer(self._engine, self._mend)
+        self._writer = Writer(self._engine, self._mend, self._reserve)
         self._reading = reading_engine(path)
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="outbox-reader")
         self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="outbox-files")
@@ -103,6 +106,14 @@ class Outbox:
         self.waiting = self._gauges.waiting
         self.size = self._gauges.size
         self.delivered = self._gauges.delivered
+
+    def _open(self, database: Database) -> None:
+        try:
+            database.open()
+        except (DiskRefused, OSError) as exc:
+            if not self._reserve.helps(exc) or not self._reserve.give_up():
+                raise
+            database.open()
 
     def recover(self, now: int) -> tuple[int, int]:
         """Reclaim claims and sweep orphaned files; return how many of each. Blocks.

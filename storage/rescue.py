@@ -240,7 +240,7 @@ class Rescue:
             if self._stopping.is_set():
                 raise Ended
             try:
-                answer = self._writer.call(verb).result()
+                answer = self._writer.call(verb, fills=True).result()
             except DiskRefused:
                 self._stopping.wait(PAUSE_SECONDS)
                 continue

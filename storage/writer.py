@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from storage.errors import DiskRefused, disk_refusal
+from storage.reserve import Reserve
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,12 +29,16 @@ GROUP_LIMIT = 5000  # items in one transaction: bounds how long one answer can w
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Run `verb(connection, items)`; its results answer `future`, in the form that `put` said."""
+    """Run `verb(connection, items)`; its results answer `future`, in the form that `put` said.
+
+    `fills`: it brings in what was not there, and may not use the reserve.
+    """
 
     verb: Callable[[Connection, Sequence[Any]], Sequence[Any]]
     items: Sequence[Any]
     future: "Future[Any]"
     single: bool = False
+    fills: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ class Writer:
     """The writer thread. Made by `Outbox`, which alone has the engine."""
 
     def __init__(
-        self, engine: Engine, mend: Callable[[BaseException], bool] = lambda _: False
+        self,
+        engine: Engine,
+        mend: Callable[[BaseException], bool] = lambda _: False,
+        reserve: Reserve | None = None,
     ) -> None:
         """`mend` is asked on the writer's thread what to do about an error of the database.
 
@@ -63,6 +71,7 @@ class Writer:
         """
         self._engine = engine
         self._mend = mend
+        self._reserve = reserve
         self._queue: queue.SimpleQueue[Queued] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._closed = False
@@ -73,13 +82,15 @@ class Writer:
         self, verb: Callable[[Connection, Sequence[T]], Sequence[R]], items: Sequence[T]
     ) -> "Future[Sequence[R]]":
         """Queue one verb over a list; requests with the same verb in a row run as one list."""
-        return self._enqueue(Request(verb, items, Future()))
+        return self._enqueue(Request(verb, items, Future(), fills=True))
 
-    def call(self, verb: Callable[[Connection], R]) -> "Future[R]":
+    def call(self, verb: Callable[[Connection], R], *, fills: bool = False) -> "Future[R]":
         """Queue one verb that answers once, not per item."""
-        return self._enqueue(
-            Request(lambda connection, _: [verb(connection)], [None], Future(), single=True)
-        )
+
+        def listed(connection: Connection, _: Sequence[None]) -> Sequence[R]:
+            return [verb(connection)]
+
+        return self._enqueue(Request(listed, [None], Future(), single=True, fills=fills))
 
     def between(self, work: Callable[[], object]) -> "Future[None]":
         """Run `work` on the writer thread while no transaction is open."""
@@ -105,7 +116,7 @@ class Writer:
         while not isinstance(one, Closed):
             if isinstance(one, Request):
                 group, one = self._group(one)
-                self._commit(group)
+                self._commit(self._admitted(group))
             elif isinstance(one, Pause):
                 self._answer(one)
                 one = None
@@ -136,6 +147,9 @@ class Writer:
             with self._engine.begin() as connection:
                 results = [run(connection, requests) for requests in in_a_row(group)]
         except Exception as raised:  # noqa: BLE001 - answered to the caller, whose it is
+            if self._make_room(raised, group):
+                self._commit(self._admitted(group), mended=mended)
+                return
             exc = self._judge(raised, may_mend=not mended)
             if exc is None:
                 self._commit(group, mended=True)
@@ -148,6 +162,24 @@ class Writer:
             return
         for request, result in [pair for part in results for pair in part]:
             request.future.set_result(result[0] if request.single else result)
+
+    def _admitted(self, group: list[Request]) -> list[Request]:
+        """Without what would fill a disk on which only the reserve was left: that is refused."""
+        if self._reserve is None or self._reserve.held or self._reserve.hold():
+            return group
+        for one in group:
+            if one.fills:
+                one.future.set_exception(DiskRefused("there is no room left on the disk"))
+        return [one for one in group if not one.fills]
+
+    def _make_room(self, raised: Exception, group: list[Request]) -> bool:
+        """The disk is full: may what ends entries have the reserve?"""
+        if self._reserve is None or all(one.fills for one in group):
+            return False
+        if not self._reserve.helps(raised) or not self._reserve.give_up():
+            return False
+        self._engine.dispose()
+        return True
 
     def _answer(self, pause: Pause) -> None:
         """Run the work of a pause and answer with how it ended."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from storage import reserve
 from storage.outbox import Outbox
 from tests.builders import NOW
 
@@ -18,6 +19,9 @@ for variable in ("NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "http_proxy", "https_
 # A shared machine stalls now and then; a deadline would blame the code for it.
 settings.register_profile("holdfast", deadline=None, max_examples=60)
 settings.load_profile("holdfast")
+
+# A thousand outboxes of tests must not take 8 MiB each.
+reserve.SIZE = 64 * 1024
 
 URLS = {"events": "http://events.test", "elog": "http://elog.test"}
 
