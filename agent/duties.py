@@ -60,7 +60,7 @@ class Duties:
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
             # At start as well: a kill leaves a long log behind.
             Recurring(
-                "database:checkpoint", CHECKPOINT_SECONDS, self._outbox.checkpoint, at_start=True
+                "database:checkpoint", CHECKPOINT_SECONDS, self.checkpoint, at_start=True
             ),
         ]
         if self._notifier.watchdog_seconds:
@@ -79,6 +79,11 @@ class Duties:
             self._notifier.send("WATCHDOG=1")
         else:
             log.error("loop.stopped", loop=stopped)
+
+    async def checkpoint(self) -> None:
+        """Give back what the disk is not needed for any more."""
+        with suppress(DiskRefused):  # the lanes say so; there will be another time
+            await self._outbox.checkpoint()
 
     async def expire_entries(self) -> None:
         """Entries that are no longer wanted become dead letters."""

@@ -22,7 +22,7 @@ from storage import amend, claim, crash, lists, loss, pauses, rests, scopes, set
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import Census, census, next_due, rates, waiting_in
 from storage.database import Database, Tell
-from storage.engine import checkpoint, reading_engine
+from storage.engine import checkpoint, give_back, reading_engine
 from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Pause, Rest, Stamp, Wanted
 from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.gauges import Gauges
@@ -419,7 +419,14 @@ class Outbox:
         return await asyncio.get_running_loop().run_in_executor(self._files, function)
 
     async def checkpoint(self) -> None:
-        """Cut the WAL and return free pages. Runs on the writer's connection, between groups."""
+        """Return free pages, cut the log, keep the reserve. On the writer's connection.
+
+        A few pages at a time: entries come in between.
+        """
+        await asyncio.wrap_future(self._writer.between(self._reserve.hold))
+        while await asyncio.wrap_future(self._writer.between(partial(give_back, self._engine))):
+            pass
+        crash.point("checkpoint.vacuumed")
         await asyncio.wrap_future(self._writer.between(partial(checkpoint, self._engine)))
 
     def close(self) -> None:

@@ -92,7 +92,7 @@ class Writer:
 
         return self._enqueue(Request(listed, [None], Future(), single=True, fills=fills))
 
-    def between(self, work: Callable[[], object]) -> "Future[None]":
+    def between(self, work: Callable[[], R]) -> "Future[R]":
         """Run `work` on the writer thread while no transaction is open."""
         return self._enqueue(Pause(work, Future()))
 
@@ -186,12 +186,11 @@ class Writer:
         if not pause.future.set_running_or_notify_cancel():
             return
         try:
-            pause.work()
+            done = pause.work()
         except Exception as exc:  # noqa: BLE001 - answered to the caller, whose it is
-            self._judge(exc, may_mend=True)
-            pause.future.set_exception(exc)
+            pause.future.set_exception(self._judge(exc, may_mend=True) or exc)
         else:
-            pause.future.set_result(None)
+            pause.future.set_result(done)
 
     def _judge(self, raised: Exception, *, may_mend: bool) -> Exception | None:
         """What to answer; None: the database is another one now, and all is to be run again."""
