@@ -43,6 +43,7 @@ from agent.watch import Watch
 from config.settings import Settings
 from config.sources import SettingsError
 from storage import crash
+from storage.engine import sqlite_version
 from storage.outbox import Outbox
 
 LOOP_SECONDS = 5.0  # how long another thread waits for the loop
@@ -160,6 +161,8 @@ class Daemon:
         state_dir = self._settings.agent.state_dir
         state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         outbox = Outbox(state_dir, wiring.urls(self._settings), now=self._clock.now, tell=tell)
+        version, race = sqlite_version()
+        log.info("sqlite.version", version=version, wal_reset_race=race)
         if outbox.kept_copy is not None:
             log.info("schema.upgraded", copy=str(outbox.kept_copy))
         try:

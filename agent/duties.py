@@ -22,6 +22,7 @@ EXPIRY_SECONDS = 60
 CLAMP_SECONDS = 60
 CHECKPOINT_SECONDS = 60
 CLOCK_SECONDS = 10
+EXAMINE_SECONDS = 6 * 3600
 RECEIPTS_SECONDS = 3600
 DAY_MS = 86_400_000
 log = structlog.get_logger()
@@ -57,11 +58,10 @@ class Duties:
             Recurring("entries:expire", EXPIRY_SECONDS, self.expire_entries),
             Recurring("entries:clamp", CLAMP_SECONDS, self.clamp),
             Recurring("times:correct", CLOCK_SECONDS, self.correct_times),
+            Recurring("database:examine", EXAMINE_SECONDS, self.examine),
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
             # At start as well: a kill leaves a long log behind.
-            Recurring(
-                "database:checkpoint", CHECKPOINT_SECONDS, self.checkpoint, at_start=True
-            ),
+            Recurring("database:checkpoint", CHECKPOINT_SECONDS, self.checkpoint, at_start=True),
         ]
         if self._notifier.watchdog_seconds:
             rows.append(Recurring("watchdog", self._notifier.watchdog_seconds / 3, self.feed))
@@ -84,6 +84,11 @@ class Duties:
         """Give back what the disk is not needed for any more."""
         with suppress(DiskRefused):  # the lanes say so; there will be another time
             await self._outbox.checkpoint()
+
+    async def examine(self) -> None:
+        """Find damage before an entry meets it: big databases are not looked at when they open."""
+        with suppress(DiskRefused):
+            await self._outbox.examine()
 
     async def expire_entries(self) -> None:
         """Entries that are no longer wanted become dead letters."""

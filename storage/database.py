@@ -92,6 +92,11 @@ class Database:
             self._bring_up()
         return True
 
+    def condemn(self, damage: Damage) -> None:
+        """What `examine` has found: another database takes its place. Raises as `open`."""
+        self._let_go()
+        self._begin_anew(damage)
+
     def examine(self) -> Damage | None:
         """Look at every page and index, read only, beside the writer. Blocks for long."""
         return look(self.path, Mark(SCHEMA_REVISION, clean=False), deep=True, mode="mode=ro")

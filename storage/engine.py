@@ -17,6 +17,7 @@ from storage import crash
 
 PAGE_CACHE_KIB = 16_384
 BUSY_MS = 10_000  # nobody else writes; what can be in the way is a backup tool
+MENDED_LINES: dict[tuple[int, ...], int] = {(3, 44): 6, (3, 50): 7}
 STEP_PAGES = 500  # taken off at once: some 30 ms in which producers wait
 KEPT_PAGES = 256  # freed pages that the next entries will use
 WAL_LIMIT_BYTES = 64 * 2**20  # what a checkpointed WAL may keep of the disk
@@ -51,6 +52,22 @@ def writing_engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def sqlite_version() -> tuple[str, bool]:
+    """Which SQLite this is, and whether two connections that checkpoint could corrupt its file.
+
+    Ours never do (facts of the WAL-reset bug: sqlite.org/wal.html); tools that open the
+    database for writing while the agent runs might.
+    """
+    return sqlite3.sqlite_version, has_wal_reset_race(sqlite3.sqlite_version_info)
+
+
+def has_wal_reset_race(version: tuple[int, ...]) -> bool:
+    """Fixed in 3.51.3, and in 3.50.7 and 3.44.6 of the older lines."""
+    if version[:2] in MENDED_LINES:
+        return version[2] < MENDED_LINES[version[:2]]
+    return version < (3, 51, 3)
 
 
 def file_uri(path: Path, mode: str) -> str:

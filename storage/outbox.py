@@ -429,6 +429,20 @@ class Outbox:
         crash.point("checkpoint.vacuumed")
         await asyncio.wrap_future(self._writer.between(partial(checkpoint, self._engine)))
 
+    async def examine(self) -> None:
+        """Look at every page and index, beside everything else; on damage begin anew."""
+        life = self._database.lives
+        damage = await self.in_files_thread(self._database.examine)
+        if damage is None:
+            return
+
+        def begin_anew() -> None:
+            if self._database.lives == life:
+                self._database.condemn(damage)
+                self._salvage()
+
+        await asyncio.wrap_future(self._writer.between(begin_anew))
+
     def close(self) -> None:
         """Finish what was asked, close the database cleanly, release the lock. Blocks."""
         self._rescue.end()
@@ -462,9 +476,12 @@ class Outbox:
         """On the writer's thread. True: the database was damaged, and another one is in use."""
         if not self._database.mend(raised):
             return False
+        self._salvage()
+        return True
+
+    def _salvage(self) -> None:
         self._gauges.begin({})
         self._rescue.begin()
-        return True
 
     async def _keep_files(self, one: Entry) -> Entry:
         if not one.attachments:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import resource
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -238,3 +239,25 @@ async def test_a_start_asks_for_more_folders_than_one_statement_takes(outbox: Ou
     found = outbox._writer.call(lambda connection: look_up(connection, ids)).result()
 
     assert list(found) == ["id7"]
+
+
+async def test_a_file_that_the_disk_takes_only_a_part_of_leaves_nothing_behind(
+    outbox: Outbox,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            await staged(outbox)
+        piecewise = outbox.open_staged("plot.png", limit=10**7)
+        with pytest.raises(OSError, match="too large"):
+            piecewise.write(PLOT)
+        piecewise.drop()
+        small = outbox.open_staged("plot.png", limit=10**7)
+        small.write(b"x" * 4000)  # still in memory, and never to be written
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        small.drop()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert files_below(outbox) == set()

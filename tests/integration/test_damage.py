@@ -6,6 +6,7 @@
 import json
 import os
 import random
+import resource
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Text
+from sqlalchemy import Column, Connection, Text
+from sqlalchemy.exc import OperationalError
 
 from storage.damage import FOLDER, REPORT
+from storage.engine import has_wal_reset_race
 from storage.entry import Confirm, Receipt, Wanted
+from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
 from storage.shapes import SHAPES, Shape
 from storage.wal import read_index
@@ -326,3 +330,74 @@ def example(column: Column[Any]) -> object:
     if column.autoincrement is True:
         return None
     return "01J0000000000000000000000A" if isinstance(column.type, Text) else 7
+
+
+async def test_an_examination_finds_what_no_statement_has_met(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, URLS, now=lambda: NOW)
+    outbox.recover(NOW)
+    await outbox.accept([an_entry(f"key-{number}", stream="s") for number in range(200)])
+    await outbox.checkpoint()
+    await outbox.examine()
+    assert await outbox.salvaged() is None
+
+    overwrite(tmp_path / DATABASE, 6, garbage)  # an index that only `list` would use
+    await outbox.examine()
+    outbox.finish_salvage()
+
+    told = await outbox.salvaged()
+    assert told is not None
+    assert (told.entries, told.lost) == (200, 0)
+    assert await outbox.see_salvaged(now=NOW) == 1
+    assert await outbox.salvaged() is None
+    outbox.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "race"),
+    [
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 52, 0), False),
+    ],
+)
+def test_versions_of_sqlite_with_the_wal_reset_bug_are_known(
+    version: tuple[int, ...], race: bool
+) -> None:
+    assert has_wal_reset_race(version) is race
+
+
+async def test_a_bug_of_ours_moves_no_database_aside(outbox: Outbox, tmp_path: Path) -> None:
+    def misspelt(connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT no_such_column FROM entry")
+
+    for _ in range(3):
+        with pytest.raises(OperationalError, match="no such column"):
+            await outbox._call(misspelt)
+
+    assert not (tmp_path / FOLDER).exists()
+
+
+async def test_a_write_that_fails_with_an_io_error_is_repeated_and_stored_once(
+    outbox: Outbox,
+) -> None:
+    await outbox.accept([an_entry("a")])
+    (claim,) = await outbox.claim("events", Wanted(), now=NOW)
+    confirm = Confirm(claim, Receipt(claim.id, "remote-a"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))  # any longer file: an I/O error
+    try:
+        for _ in range(2):
+            with pytest.raises(DiskRefused, match="I/O"):
+                await outbox.settle("events", [confirm], now=NOW)
+        with pytest.raises(DiskRefused, match="I/O"):
+            await outbox.accept([an_entry("b")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert await outbox.settle("events", [confirm], now=NOW) == [True]
+    assert (await outbox.list_entries())[0] == []
+    assert await outbox.salvaged() is None

@@ -13,7 +13,7 @@ import pytest
 from agent.cli.raw import backends_of, thresholds_of
 from config.sources import SettingsError, Sources
 from storage.entry import Pause, Rest
-from storage.offline import AgentLives, Unreadable, read_still
+from storage.offline import AgentLives, Damaged, read_still
 from storage.outbox import Outbox
 from storage.upgrade import SchemaError
 from tests.builders import NOW, an_entry
@@ -205,12 +205,67 @@ def test_another_version_of_the_database_is_not_guessed_at(tmp_path: Path) -> No
         read_still(tmp_path, URLS, now=NOW)
 
 
-def test_what_is_no_database_is_unreadable(tmp_path: Path) -> None:
+def test_what_is_no_database_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "outbox.db").write_text("not a database at all, but long enough to look at")
     (tmp_path / "agent.lock").write_text("")
 
-    with pytest.raises(Unreadable):
+    with pytest.raises(Damaged):
         read_still(tmp_path, URLS, now=NOW)
+
+
+def test_a_damaged_database_is_told_in_words_and_left_as_it_is(desk: Desk) -> None:
+    state_dir = desk.home / "state"
+    filled(state_dir).close()
+    with (state_dir / "outbox.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"torn" * 4096)
+    before = {path: path.read_bytes() for path in state_dir.rglob("*") if path.is_file()}
+
+    assert desk.do("status") == 3
+
+    assert "its database cannot be counted" in desk.err
+    assert "Start the agent" in desk.err
+    assert "Traceback" not in desk.err
+    assert {path: path.read_bytes() for path in state_dir.rglob("*") if path.is_file()} == before
+
+
+def test_a_look_does_not_hide_from_the_next_start_that_the_log_was_cut(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    _leave_as_after_a_kill(state_dir, filled(state_dir))
+    log = state_dir / "outbox.db-wal"
+    os.truncate(log, log.stat().st_size - 4096 - 24)
+
+    with pytest.raises(Damaged, match="its log can be read up to"):
+        read_still(state_dir, URLS, now=NOW)
+
+    outbox = Outbox(state_dir, URLS)
+    outbox.recover(NOW)
+    outbox.finish_salvage()
+    told = asyncio.run(outbox.salvaged())
+    outbox.close()
+    assert told is not None
+    assert told.lost is None
+
+
+def test_a_salvage_asks_for_a_person_until_it_is_seen(desk: Desk) -> None:
+    told = {"at": "2026-11-23T10:00:00.000Z", "reason": "a torn page", "entries": 12}
+    told |= {"receipts": 3, "lost": 1, "moved_to": ["/state/damaged/x"], "running": False}
+    status = {**a_status(), "salvage": told}
+
+    with served(desk.home / "admin.sock", telling(status)):
+        assert desk.do("status") == 1
+
+    assert "12 entries saved, 1 lost" in desk.out
+    assert "/state/damaged/x/salvaged.json" in desk.out
+    assert "holdfast seen" in desk.out
+
+
+def test_seen_tells_the_agent(desk: Desk) -> None:
+    with served(desk.home / "admin.sock", lambda _: (200, {"seen": 1})) as agent:
+        assert desk.do("seen") == 0
+
+    assert [(one.method, one.path) for one in agent.asked] == [("POST", "/v1/salvage/seen")]
+    assert desk.out == "seen; the damaged files are kept\n"
 
 
 @only_root
