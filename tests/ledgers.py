@@ -105,7 +105,7 @@ class Books:
 
 @dataclass(frozen=True)
 class Balance:
-    """The outcome of a comparison: marks by what became of them."""
+    """The outcome of a comparison: "backend/mark" by what became of them."""
 
     accepted: int
     delivered: int
@@ -127,9 +127,9 @@ def balance(world: World, accepted: Iterable[Name]) -> Balance:
     return Balance(
         accepted=len(wanted),
         delivered=len(wanted & held.keys()),
-        lost=sorted(mark for _, mark in wanted - held.keys()),
-        invented=sorted(mark for _, mark in held.keys() - wanted),
-        doubled=sorted(mark for (_, mark), count in held.items() if count > 1),
+        lost=sorted(map("/".join, wanted - held.keys())),
+        invented=sorted(map("/".join, held.keys() - wanted)),
+        doubled=sorted("/".join(name) for name, count in held.items() if count > 1),
     )
 
 
@@ -138,7 +138,7 @@ def close_the_books(world: World, books: Books) -> Balance:
     held = {backend: ledger(world, backend) for backend in BACKENDS}
     plain = balance(world, books.accepted)
     altered = [
-        mark
+        f"{backend}/{mark}"
         for backend, things in held.items()
         for one in things
         if (told := books.accepted.get((backend, mark := mark_of(backend, one))))
@@ -167,7 +167,7 @@ def out_of_order(books: Books, places: Mapping[Name, int]) -> list[tuple[str, st
         arrived = [one for one in chain if one in places and one not in books.out_of_turn]
         for first, second in itertools.pairwise(arrived):
             if places[first] > places[second]:
-                wrong.append((first[1], second[1]))
+                wrong.append(("/".join(first), "/".join(second)))
     return wrong
 
 

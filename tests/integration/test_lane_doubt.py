@@ -1,5 +1,6 @@
 """In doubt: an entry whose answer was lost is looked for before it is sent again."""
 
+import asyncio
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from adapters.base import BatchRefused, Refused, Rejected, Uncertain, Unreachable, Verdict
-from storage.entry import Bury, Claim, Failure, GiveBack, Wanted
+from storage.entry import Bury, Claim, Failure, GiveBack, Receipt, Wanted
 from tests.builders import NOW, an_entry
 from tests.lane_world import SETTLES_SECONDS, LaneWorld, a_kind, lane_world, proof, receipt
 
@@ -201,6 +202,26 @@ async def test_two_entries_in_doubt_never_take_the_same_candidate(tmp_path: Path
 
         taken = {(await world.shown(key))["receipt"]["remote_id"] for key in ("a", "b")}
         assert taken == {"post-1", "post-2"}
+
+
+async def test_two_entries_that_are_looked_for_at_the_same_time_find_two_things(
+    tmp_path: Path,
+) -> None:
+    with lane_world(tmp_path, concurrency=2) as world:
+        await world.accept("a", "b")
+        world.adapter.script = [LOST, LOST]
+        await world.step()
+        world.clock.advance(60)
+        claims = await world.outbox.claim("events", Wanted(requests=2), now=world.clock.now())
+        world.adapter.finds = [[receipt("post-1"), receipt("post-2")]] * 2
+
+        # No receipt is written meanwhile: neither can know of the other by the database.
+        bring = world.lane._delivery.bring
+        (one,), (other,) = await asyncio.gather(*(bring([claim]) for claim in claims))
+
+        assert isinstance(one, Receipt)
+        assert isinstance(other, Receipt)
+        assert {one.remote_id, other.remote_id} == {"post-1", "post-2"}
 
 
 async def test_an_entry_in_doubt_never_rides_in_a_batch(tmp_path: Path) -> None:

@@ -94,6 +94,26 @@ def test_what_waits_together_is_committed_together(engine: Engine, writer: Write
     assert numbers == list(range(1, 501))
 
 
+def test_nothing_is_answered_before_its_commit(engine: Engine, writer: Writer) -> None:
+    seen: list[list[str]] = []
+    gate = Gate(writer)
+    for said in ("a", "b"):
+        answer = writer.put(note, [said])
+        # Called in the writer's thread, at the moment of the answer.
+        answer.add_done_callback(lambda _: seen.append(seen_from_outside(engine)))
+    gate.open()
+    answer.result()
+    writer.close()
+
+    assert seen == [["a", "b"], ["a", "b"]]
+
+
+def seen_from_outside(engine: Engine) -> list[str]:
+    """What another connection reads: all that is committed, and nothing else."""
+    with closing(sqlite3.connect(str(engine.url.database))) as connection:
+        return [said for (said,) in connection.execute("SELECT said FROM note ORDER BY number")]
+
+
 def test_a_group_has_a_limit(engine: Engine, writer: Writer) -> None:
     commits = Commits(engine)
     gate = Gate(writer)

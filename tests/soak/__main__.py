@@ -9,6 +9,7 @@ the schedule and the agent's log lie.
 
 import argparse
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,8 @@ PLACE = Path("build/soak")
 
 
 def main() -> int:
+    # Ended from outside, it takes its agent and its disk along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     given = arguments()
     console = Console(stderr=given.json, highlight=False)
     schedule = (

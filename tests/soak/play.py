@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.handing import Hands
-from tests.ledgers import BACKENDS, Balance, Books, close_the_books
+from tests.ledgers import BACKENDS, Balance, Books, close_the_books, ledger, mark_of
 from tests.soak.producers import Crowd
 from tests.soak.schedule import Schedule
 from tests.soak.stage import Stage
@@ -82,6 +82,7 @@ class Play:
         except (AssertionError, OSError) as failed:
             self.result.violations.append(f"{type(failed).__name__}: {failed}")
         finally:
+            self.crowd.abandon()
             self._report()
             self.stage.close()
             self.world.close()
@@ -126,6 +127,7 @@ class Play:
         balance = close_the_books(self.world, self.books)
         self.result.balance = asdict(balance)
         self.result.violations += violations_of(balance)
+        self._keep_evidence(balance)
         self._check_spool()
         self.stage.stop_agent()
 
@@ -146,6 +148,27 @@ class Play:
         for backend in BACKENDS:
             if not hands.post(hands.letter(backend)):
                 raise AssertionError(f"a fresh entry for {backend} was not taken")
+
+    def _keep_evidence(self, balance: Balance) -> None:
+        """What backend and agent know of everything that is doubled, altered or invented."""
+        odd = {*balance.doubled, *balance.altered, *balance.invented, *balance.lost}
+        found: dict[str, Any] = {}
+        for name in sorted(odd)[:20]:
+            backend, _, mark = name.partition("/")
+            receipts = self.world.request("GET", f"/v1/receipts?backend={backend}&key={mark}")[1]
+            told = self.books.accepted.get((backend, mark))
+            found[name] = {
+                "handed in": told and asdict(told),
+                "held": [
+                    {"place": place, **one}
+                    for place, one in enumerate(ledger(self.world, backend))
+                    if mark_of(backend, one) == mark
+                ],
+                "receipts": receipts,
+            }
+        if found:
+            text = json.dumps(found, indent=1, ensure_ascii=False, default=str)
+            self._keep.with_suffix(".evidence.json").write_text(text)
 
     def _check_spool(self) -> None:
         """Every file is gone, or aside with its reason."""

@@ -45,12 +45,18 @@ class Crowd:
         self._over.set()
         for one in self._threads:
             one.join(seconds)
-        self._abandoned.set()
-        stuck = [one for one in self._threads if one.is_alive()]
+        stuck = sum(one.is_alive() for one in self._threads)
         if stuck:
-            self.violations.append(f"{len(stuck)} producers could not hand in any more")
-        for one in stuck:
-            one.join()
+            self.violations.append(f"{stuck} producers could not hand in any more")
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Give up what is not answered."""
+        self._over.set()
+        self._abandoned.set()
+        for one in self._threads:
+            if one.is_alive():
+                one.join()
 
     def _run(self, hands: Hands, dice: random.Random) -> None:
         while not self._over.wait(dice.uniform(0.0, 0.25)):
