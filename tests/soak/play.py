@@ -136,6 +136,10 @@ class Play:
         return self.world.drained()
 
     def _left(self) -> str:
+        """What waits still; the first entries of it, with their history, are kept as evidence."""
+        page = self.world.request("GET", "/v1/entries?limit=10")[1]["entries"]
+        shown = [self.world.request("GET", f"/v1/entries/{one['id']}")[1] for one in page]
+        self._evidence({"waiting": shown})
         status = self.world.status()
         told = {
             name: {key: one[key] for key in ("state", "reason", "pending", "in_doubt", "dead")}
@@ -167,8 +171,11 @@ class Play:
                 "receipts": receipts,
             }
         if found:
-            text = json.dumps(found, indent=1, ensure_ascii=False, default=str)
-            self._keep.with_suffix(".evidence.json").write_text(text)
+            self._evidence(found)
+
+    def _evidence(self, found: dict[str, Any]) -> None:
+        text = json.dumps(found, indent=1, ensure_ascii=False, default=str)
+        self._keep.with_suffix(".evidence.json").write_text(text)
 
     def _check_spool(self) -> None:
         """Every file is gone, or aside with its reason."""
