@@ -154,7 +154,7 @@ class Hands:
         backend = self._dice.choice(backends)
         doors: dict[str, Callable[[], Letter | None]] = {
             "letter": lambda: self.letter(backend),
-            "lines": lambda: self.lines(self._dice.randint(1, 12), backends),
+            "lines": lambda: self.lines(self._dice.randint(1, 25), backends),
             "drop_json": lambda: self.drop_json(backend),
             "drop_lines": lambda: self.drop_lines(
                 backend, self._dice.randint(2, 12), bad=self._dice.random() < 0.2
@@ -164,7 +164,7 @@ class Hands:
             ),
             "drop_broken": self.drop_broken,
         }
-        weights = [8, 3, 4, 1, 1, 0.3]
+        weights = [8, 4, 4, 1, 1, 0.3]
         if "elog" in backends:
             doors |= {
                 "parcel": self.parcel,
