@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format wheel bench damage simulate clean
+.PHONY: help setup demo test lint format wheel bench damage simulate soak fuzz mutants clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,19 @@ bench: setup  ## measure the outbox beside raw SQLite (minutes)
 
 damage: setup  ## damage every page of a database in every way, and see what is saved (minutes)
 	HOLDFAST_ALL_PAGES=1 $(BIN)/python -m pytest --numprocesses 2 tests/integration/test_damage.py
+
+MINUTES ?= 10
+SEED ?=
+
+soak: setup  ## trouble of every kind over the real agent: make soak MINUTES=10 SEED=7
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+fuzz: setup  ## any bytes at spool, socket and settings: make fuzz MINUTES=10
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]' || echo "atheris cannot be had here"
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+mutants: setup  ## break thirty critical lines one by one; each has to fail its test (minutes)
+	@$(BIN)/python -m tests.mutants
 
 simulate: setup  ## 200 to 10,000 agents after an outage, in virtual time (minutes)
 	@$(BIN)/python -m tests.simulation
