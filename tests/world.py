@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,13 @@ class World:
         try:
             return self.request("GET", "/healthz")[0] == 200
         except OSError:
+            return False
+
+    def serves(self) -> bool:
+        """Does it answer just now?"""
+        try:
+            return self.request("GET", "/healthz", timeout=0.3)[0] == HTTPStatus.OK
+        except (OSError, ValueError):
             return False
 
     def kill(self) -> None:

@@ -42,14 +42,14 @@ TROUBLE: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (1, "delay", {"seconds": 4, "probability": 0.3}),  # longer than the agent waits
 )
 CLOCK_STEPS = (-7, 7, -3600, 3600, -86_400, 86_400, -31_536_000, 31_536_000)  # seconds
-CHANGES = (
-    {"HOLDFAST_BACKENDS__EVENTS__CONCURRENCY": "1"},
-    {"HOLDFAST_BACKENDS__ACCOUNTING__BATCH_SIZE": "3"},
-    {"HOLDFAST_BACKENDS__ELOG__CONCURRENCY": "4"},
-    {"HOLDFAST_BACKENDS__TELEMETRY__RATE_PER_SECOND": "50"},
-    {"HOLDFAST_RETRY__MAX_DELAY_SECONDS": "0.5"},
-    {"HOLDFAST_RETRY__FIRST_DELAY_SECONDS": "0.05"},
-    {},
+CHANGES = (  # of the settings, as TOML
+    "[backends.events]\nconcurrency = 1\n",
+    "[backends.accounting]\nbatch_size = 3\n",
+    "[backends.elog]\nconcurrency = 4\n",
+    "[backends.telemetry]\nrate_per_second = 50\n",
+    "[retry]\nmax_delay_seconds = 0.5\n",
+    "[retry]\nfirst_delay_seconds = 0.05\n",
+    "",
 )
 UNREACHED = ("migration.", "checkpoint.")  # once in a life, at its start, or once a minute
 
@@ -90,12 +90,12 @@ def make(seed: int, seconds: float, profile: str = "all") -> Schedule:
     if profile == "all":
         for backend in BACKENDS:
             acts += _backend(backend, random.Random(f"{seed}/{backend}"), seconds)
-        acts += _daemon(random.Random(f"{seed}/daemon"), seconds, calm=(2, 9))
+        acts += _daemon(random.Random(f"{seed}/daemon"), seconds, (2, 9), (0.1, 1.5))
         acts += _disk(random.Random(f"{seed}/disk"), seconds)
         acts += _clock(random.Random(f"{seed}/clock"), seconds)
         acts += _experiments(random.Random(f"{seed}/experiments"), seconds)
     else:
-        acts += _daemon(random.Random(f"{seed}/signals"), seconds, calm=(0.3, 1.5))
+        acts += _daemon(random.Random(f"{seed}/signals"), seconds, (0.5, 2), (0.1, 0.6))
     return Schedule(seed, seconds, profile, tuple(sorted(acts, key=lambda one: one.at)))
 
 
@@ -122,10 +122,13 @@ def _backend(name: str, dice: random.Random, seconds: float) -> Iterator[Act]:
         yield Act(end, "heal", {"backend": name})
 
 
-def _daemon(dice: random.Random, seconds: float, calm: tuple[float, float]) -> Iterator[Act]:
+def _daemon(
+    dice: random.Random, seconds: float, calm: tuple[float, float], length: tuple[float, float]
+) -> Iterator[Act]:
     steps = [step for step in STEPS if not step.startswith(UNREACHED)]
-    for begin, end in _times(dice, seconds, calm, (0.1, 1.5)):
-        match dice.choice(("kill", "kill", "term", "stop", "crash", "crash", "reload")):
+    for begin, end in _times(dice, seconds, calm, length):
+        verb = dice.choice(("kill", "kill", "term", "stop", "crash", "crash", "restart", "reload"))
+        match verb:
             case "kill":
                 yield Act(begin, "kill")
                 yield Act(end, "start")
@@ -139,9 +142,13 @@ def _daemon(dice: random.Random, seconds: float, calm: tuple[float, float]) -> I
                 yield Act(begin, "kill")
                 step = f"{dice.choice(steps)}:{dice.choice((1, 1, 2, 5))}"
                 yield Act(end, "start", {"crash": step})
-            case _:
+            case "restart":
                 yield Act(begin, "term")
-                yield Act(end, "start", {"settings": dice.choice(CHANGES)})
+                yield Act(begin, "change_settings", {"toml": dice.choice(CHANGES)})
+                yield Act(end, "start")
+            case _:
+                yield Act(begin, "change_settings", {"toml": dice.choice(CHANGES)})
+                yield Act(begin, "reload")
 
 
 def _disk(dice: random.Random, seconds: float) -> Iterator[Act]:

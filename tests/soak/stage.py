@@ -38,7 +38,6 @@ class Stage:
         self._wanted_up = True
         self._stopped = False
         self._may_crash: str | None = None
-        self._settings: dict[str, str] = {}
         self._offset = 0
         self._disk = mounted(world.home / "state")
         self._clock = find_library()
@@ -99,15 +98,14 @@ class Stage:
 
     # The agent.
 
-    def _start(self, crash: str | None = None, settings: dict[str, str] | None = None) -> None:
+    def _start(self, crash: str | None = None) -> None:
         if not self.world.dead():
             return
-        self._settings = self._settings if settings is None else settings
         self._may_crash = crash
         self._wanted_up = True
         self.lives += 1
         armed = {VARIABLE: crash} if crash else {}
-        self.world.launch({**self._faketime(), **self._settings, **armed})
+        self.world.launch({**self._faketime(), **armed})
 
     def _kill(self) -> None:
         self._wanted_up = False
@@ -130,6 +128,16 @@ class Stage:
         # A start is cut short by the signal itself until the agent listens to it.
         if code not in (0, -signal.SIGTERM) and not (self._may_crash and code == -signal.SIGKILL):
             self.violations.append(f"the agent stopped with {code}")
+
+    def _change_settings(self, toml: str) -> None:
+        extra = self.world.home / "conf.d"
+        extra.mkdir(exist_ok=True)
+        (extra / "soak.toml").write_text(toml)
+
+    def _reload(self) -> None:
+        # Earlier, while the agent only starts, the signal would end it.
+        if not self.world.dead() and not self._stopped and self.world.serves():
+            self.world.send(signal.SIGHUP)
 
     def _stop(self) -> None:
         if not self.world.dead():
