@@ -21,7 +21,7 @@ from storage.attachments import fsync_folder
 from storage.engine import file_uri, unwritten_mode
 from storage.errors import is_damage
 from storage.mark import Mark
-from storage.schema import metadata
+from storage.schema import SCHEMA_REVISION, metadata
 from storage.upgrade import SchemaError
 from storage.wal import read_log
 
@@ -97,7 +97,8 @@ def _strange(
             )
         return "its schema cannot be read"
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    if mark is not None and (row is None or row[0] != mark.revision):
+    # Ours without a word in the mark: an upgrade that was cut behind its commit.
+    if mark is not None and (row is None or row[0] not in (mark.revision, SCHEMA_REVISION)):
         return f"its schema was {mark.revision}, and it says {row and row[0]!r}"
     missing = _of_revision(names) - set(names) if row else {"alembic_version"}
     return f"{', '.join(sorted(missing))} cannot be found" if missing else None

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from storage.attachments import fault_of
 from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
@@ -150,6 +151,8 @@ async def reopened(folder: Path) -> Found:
         for backend in URLS:
             while some := await _claimed(outbox, backend):
                 sent |= {one.id: one.payload for one in some if one.damage is None}
+                files = [part for one in some if one.id in sent for part in one.attachments]
+                assert [fault for part in files if (fault := fault_of(part))] == []
                 damaged |= {one.id for one in some if one.damage is not None}
                 ends = [Confirm(one, Receipt(one.id, one.id)) for one in some]
                 assert all(await outbox.settle(backend, ends, now=NOW))

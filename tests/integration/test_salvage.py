@@ -1,18 +1,21 @@
 """What comes in while an older life is still being salvaged, and meets it by its key."""
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from storage.damage import FOLDER
+from storage.damage import FOLDER, REPORT
+from storage.entry import Confirm, Receipt, Wanted
+from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
 from storage.rescue import LOST
 from storage.wreck import Wreck
-from tests.builders import NOW, an_entry
+from tests.builders import NOW, a_claim, an_entry
 from tests.damaged import URLS, Original, make_original
 
 PAGE = 4096
@@ -180,3 +183,74 @@ async def test_an_entry_whose_payload_is_lost_is_a_dead_letter_that_its_producer
 
     assert (after.state, after.replaced_id) == ("accepted", wanted)
     outbox.close()
+
+
+async def test_the_files_of_a_lost_entry_are_kept_beside_the_wreck(
+    original: Original, tmp_path: Path
+) -> None:
+    folder = original.copy(tmp_path / "state")
+    with_files = {path.name for path in (folder / "attachments").iterdir()} & original.live
+    page = next(page for page, ids in entry_pages(folder) if ids & with_files)
+    spoil(folder, page)
+    for _ in range(2):  # the second start sweeps what no entry has
+        outbox = Outbox(folder, URLS, now=lambda: NOW)
+        outbox.recover(NOW)
+        outbox.finish_salvage()
+        outbox.close()
+
+    (kept,) = (folder / FOLDER).iterdir()
+    told = json.loads((kept / REPORT).read_text())["detail"]["lost"]
+    lost = {one["id"] for one in told} & with_files
+    assert lost
+    assert {path.name for path in (kept / "attachments").iterdir()} == lost
+    assert with_files - lost <= {path.name for path in (folder / "attachments").iterdir()}
+
+
+def entry_pages(folder: Path) -> list[tuple[int, set[str]]]:
+    wreck = Wreck(folder, DATABASE)
+    try:
+        return [
+            (page, {str(cell.values[1]) for cell in wreck._image.cells(page)[0]})
+            for _, page in wreck._pages["entry"]
+        ]
+    finally:
+        wreck.close()
+
+
+async def test_nothing_leaves_before_everything_is_back(original: Original, tmp_path: Path) -> None:
+    spoil(original.copy(tmp_path / "state"))
+    outbox = Outbox(tmp_path / "state", URLS, now=lambda: NOW)
+    await outbox.accept([an_entry("fresh")])
+    waited: list[str] = []
+    outbox.before_deliveries(lambda: waited.append(f"{outbox.salvaging}"))
+
+    assert outbox.salvaging
+    assert await outbox.claim("events", Wanted(), now=NOW) == []
+    with pytest.raises(DiskRefused, match="brought back"):
+        await outbox.holds_receipt("events", ["remote"])
+    with pytest.raises(DiskRefused, match="brought back"):
+        await outbox.settle("events", [Confirm(a_claim(), Receipt("a", "b"))], now=NOW)
+    outbox.recover(NOW)
+    outbox.finish_salvage()
+
+    assert waited == ["True"]
+    (claim,) = await outbox.claim("events", Wanted(), now=NOW)
+    assert claim.id in original.live
+    outbox.close()
+
+
+def test_rows_on_pages_that_were_given_up_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / DATABASE
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("CREATE TABLE label (entry_id TEXT, name TEXT, value TEXT)")
+        row = ("01J0000000000000000000000A", "experiment", "x" * 1000)
+        connection.executemany("INSERT INTO label VALUES (?, ?, ?)", [row] * 50)
+        connection.execute("DELETE FROM label WHERE rowid > 3")
+        assert path.read_bytes().count(b"x" * 1000) > 20
+
+    wreck = Wreck(tmp_path, DATABASE)
+
+    assert len(list(wreck.rows("label"))) == 3
+    wreck.close()

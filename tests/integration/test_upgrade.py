@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 from storage.damage import FOLDER
 from storage.engine import writing_engine
 from storage.lock import InstanceLock
+from storage.mark import Mark, read_mark, write_mark
 from storage.outbox import LOCK, Outbox
 from storage.schema import SCHEMA_REVISION, metadata
 from storage.upgrade import MIGRATIONS, SchemaError, bring_up_to_date, read_revision
@@ -206,6 +207,16 @@ def test_what_is_no_database_is_moved_aside_and_kept(tmp_path: Path, database: P
     (kept,) = (tmp_path / FOLDER).glob(f"*/{database.name}")
     assert fingerprint(kept) == before
     assert read_revision(database) == SCHEMA_REVISION
+
+
+async def test_an_upgrade_that_was_cut_behind_its_commit_is_no_damage(tmp_path: Path) -> None:
+    await filled(tmp_path)
+    write_mark(tmp_path, Mark("0001", clean=True))
+
+    Outbox(tmp_path, URLS).close()
+
+    assert not (tmp_path / FOLDER).exists()
+    assert read_mark(tmp_path) == Mark(SCHEMA_REVISION, clean=True)
 
 
 def test_a_refused_start_lets_the_lock_go(tmp_path: Path, database: Path) -> None:
