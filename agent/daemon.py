@@ -182,7 +182,7 @@ class Daemon:
         # First this: what a damaged database knew of them comes back after the look below.
         outbox.before_deliveries(_in_loop(partial(_load_rests, outbox, lanes)))
         await _load_rests(outbox, lanes)
-        rates = await outbox.rates(now=self._clock.now())
+        rates = await outbox.looks.rates(now=self._clock.now())
         for name, lane in lanes.items():
             backlog = await outbox.next_due(name) is not None
             lane.pace.start(backlog=backlog, spent=round(rates.get(name, 0)))
@@ -302,10 +302,10 @@ class Daemon:
 
 async def _load_rests(outbox: Outbox, lanes: Mapping[str, Lane]) -> None:
     """Rests and pauses of an earlier life hold in this one."""
-    for rest in await outbox.rests():
+    for rest in await outbox.looks.rests():
         if rest.backend in lanes:
             lanes[rest.backend].rests.load(rest)
-    for pause in await outbox.pauses():
+    for pause in await outbox.looks.pauses():
         if pause.backend in lanes:
             lanes[pause.backend].pausing.load(pause)
 

@@ -83,16 +83,16 @@ class Duties:
     async def checkpoint(self) -> None:
         """Give back what the disk is not needed for any more."""
         with suppress(DiskRefused):  # the lanes say so; there will be another time
-            await self._outbox.checkpoint()
+            await self._outbox.upkeep.checkpoint()
 
     async def examine(self) -> None:
         """Find damage before an entry meets it: big databases are not looked at when they open."""
         with suppress(DiskRefused):
-            await self._outbox.examine()
+            await self._outbox.upkeep.examine()
 
     async def expire_entries(self) -> None:
         """Entries that are no longer wanted become dead letters."""
-        for id_ in await self._outbox.expire(now=self._clock.now()):
+        for id_ in await self._outbox.upkeep.expire(now=self._clock.now()):
             log.warning("entry.expired", entry=id_)
 
     async def correct_times(self) -> None:
@@ -100,7 +100,7 @@ class Duties:
         right = self._clock.stamp()
         if not right.synchronised:
             return
-        done = await self._outbox.correct_times(right)
+        done = await self._outbox.upkeep.correct_times(right)
         if done.corrected:
             log.warning("clock.corrected", entries=done.corrected, seconds=done.shift_ms / 1000)
 
@@ -112,7 +112,7 @@ class Duties:
         if self._clock.monotonic() - self._stepped_at < RECEIPTS_SECONDS:
             return
         before = self._clock.now() - round(self._settings.receipts.keep_days * DAY_MS)
-        while await self._outbox.expire_receipts(before=before):
+        while await self._outbox.upkeep.expire_receipts(before=before):
             pass
 
     async def clamp(self) -> None:
@@ -123,7 +123,7 @@ class Duties:
         now = self._clock.now()
         for name, lane in self._lanes.items():
             horizon = now + lane.route.longest_delay_ms
-            await self._outbox.clamp_due(name, now=now, horizon=horizon)
+            await self._outbox.upkeep.clamp_due(name, now=now, horizon=horizon)
             lane.wake()
         await keep_true(self._outbox, [lane.pausing for lane in self._lanes.values()], now)
 
@@ -136,10 +136,10 @@ class Duties:
         self._stepped_at = self._clock.monotonic()
         now, by = self._clock.now(), round(step_seconds * 1000)
         for name, lane in self._lanes.items():
-            await self._outbox.shift_due(name, by=by)
+            await self._outbox.upkeep.shift_due(name, by=by)
             for rest in lane.rests.all_stored():
-                await self._outbox.write_rest(rest)
-        for id_ in await self._outbox.unexpire(now=now):
+                await self._outbox.waits.write_rest(rest)
+        for id_ in await self._outbox.upkeep.unexpire(now=now):
             log.info("entry.unexpired", entry=id_)
         await self.clamp()
 

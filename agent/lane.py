@@ -264,10 +264,12 @@ class Lane:
         """
         name = self.route.name
         idle = [] if self._trips else sorted(self.rests.due_scopes())
-        waiting = await self._outbox.waiting_in([(name, scope) for scope in idle]) if idle else {}
+        waiting = (
+            await self._outbox.looks.waiting_in([(name, scope) for scope in idle]) if idle else {}
+        )
         for scope in idle:
             if not waiting[name, scope]:
-                await self._outbox.end_rest(name, scope)
+                await self._outbox.waits.end_rest(name, scope)
                 self.rests.end(scope)
 
     async def _seconds_to_due(self, now: int) -> float:

@@ -36,8 +36,8 @@ class Observer:
     async def status(self) -> dict[str, Any]:
         """`status` as the contract shapes it."""
         now = self._clock.now()
-        counts = await self._outbox.census(now=now)
-        rests = await self._outbox.rests()
+        counts = await self._outbox.looks.census(now=now)
+        rests = await self._outbox.looks.rests()
         scopes = [(rest.backend, rest.scope) for rest in rests if rest.scope]
         due = {name: await self._outbox.next_due(name) for name in self._lanes}
         picture = Picture(
@@ -46,9 +46,9 @@ class Observer:
             counts=counts,
             rests=rests,
             pauses=[pause for lane in self._lanes.values() if (pause := lane.pausing.get())],
-            waiting=await self._outbox.waiting_in(scopes),
-            rates=await self._outbox.rates(now=now),
-            salvaged=await self._outbox.salvaged(),
+            waiting=await self._outbox.looks.waiting_in(scopes),
+            rates=await self._outbox.looks.rates(now=now),
+            salvaged=await self._outbox.looks.salvaged(),
             spool=self._spool.counts(),
             version=version("holdfast"),
             pid=os.getpid(),

@@ -108,14 +108,14 @@ class Pauses:
         now = self._clock.now()
         until = None if seconds is None else now + max(1, round(seconds * 1000))
         pause = Pause(name, now, until, who, reason)
-        await self._outbox.begin_pause(pause)
+        await self._outbox.waits.begin_pause(pause)
         self._pausing[name].load(pause)
         log.info("backend.paused", backend=name, who=who, seconds=seconds, reason=reason)
         return pause
 
     async def end(self, name: str, *, who: str, reason: str) -> bool:
         """Let a backend go on, and forget how long it wanted to rest. False: it was not paused."""
-        await self._outbox.end_pause(name, now=self._clock.now(), who=who, reason=reason)
+        await self._outbox.waits.end_pause(name, now=self._clock.now(), who=who, reason=reason)
         paused = self._pausing[name].get() is not None
         self._pausing[name].end()
         log.info("backend.resumed", backend=name, who=who, reason=reason)
@@ -127,10 +127,10 @@ async def keep_true(outbox: Outbox, pausing: Iterable[Pausing], now: int) -> Non
     """Forget the pauses that are over; store the others anew where the clock was set."""
     for one in pausing:
         if over := one.take_over():
-            await outbox.forget_pause(over, now=now, who=AGENT, reason=OVER)
+            await outbox.waits.forget_pause(over, now=now, who=AGENT, reason=OVER)
             log.info("backend.resumed", backend=over.backend, who=AGENT, reason=OVER)
         elif moved := one.take_moved():
-            await outbox.move_pause(*moved)
+            await outbox.waits.move_pause(*moved)
 
 
 def in_force(stored: Iterable[Pause], now: int) -> list[Pause]:

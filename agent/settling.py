@@ -213,7 +213,7 @@ class Settling:
 
     async def _flow(self, scope: str) -> None:
         if self._rests.end(scope):
-            await self._patience.write(lambda: self._outbox.end_rest(self._route.name, scope))
+            await self._patience.write(lambda: self._outbox.waits.end_rest(self._route.name, scope))
             self._log.info("backend.flows", scope=scope or None)
             if scope == WHOLE:
                 self._pace.rest_ended()
@@ -224,7 +224,7 @@ class Settling:
         stored = self._rests.begin(wish, tried_at=tried_at, fingerprint=fingerprint)
         if stored is None:
             return
-        await self._patience.write(lambda: self._outbox.write_rest(stored))
+        await self._patience.write(lambda: self._outbox.waits.write_rest(stored))
         if before is None or (before.state, before.reason) != (wish.state, wish.reason):
             tell = self._log.error if wish.state == "refused" else self._log.info
             tell("backend.rests", state=wish.state, scope=wish.scope or None, reason=wish.reason)

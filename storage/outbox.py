@@ -18,22 +18,23 @@ from sqlalchemy import Connection
 from ulid import ULID
 
 from storage import accept as accepting
-from storage import amend, claim, crash, lists, loss, pauses, rests, scopes, settle
+from storage import amend, claim, crash, lists, loss, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
-from storage.census import Census, census, next_due, rates, waiting_in
+from storage.census import census, next_due
+from storage.damage import Damage
 from storage.database import Database, Tell
-from storage.engine import checkpoint, give_back, reading_engine
-from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Pause, Rest, Stamp, Wanted
-from storage.errors import DiskRefused, disk_refusal, is_damage
+from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Wanted
+from storage.errors import DiskRefused
 from storage.gauges import Gauges
 from storage.lock import InstanceLock
+from storage.looks import Looks
 from storage.rescue import Rescue
 from storage.reserve import Reserve
-from storage.retention import expire_receipts
-from storage.salvaged import Salvaged, mark_seen, unseen
+from storage.salvaged import mark_seen
 from storage.settle import Settlement
 from storage.states import State
-from storage.times import Corrected, correct_times
+from storage.upkeep import Upkeep
+from storage.waits import Waits
 from storage.writer import Writer
 
 R = TypeVar("R")
@@ -52,7 +53,9 @@ def wall_clock() -> int:
 class Outbox:
     """One host's outbox. Opened once; the instance lock is held until `close`.
 
-    `waiting`, `size`, `delivered`: entries, bytes and confirms per backend, without a look.
+    `looks` shows what it holds, `waits` keeps why backends are left alone, `upkeep` is what time
+    does to it. `waiting`, `size`, `delivered`: entries, bytes and confirms per backend, without a
+    look.
     """
 
     def __init__(
@@ -84,8 +87,6 @@ class Outbox:
             self.lock.release()
             raise
         self._writer = Writer(self._engine, self._mend, self._reserve)
-        self._reading = reading_engine(path)
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="outbox-reader")
         self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="outbox-files")
         self._token = str(ULID())
         # Fixed once, so that the writer recognises neighbours that it can run as one list.
@@ -102,6 +103,18 @@ class Outbox:
             out=self._out,
             now=now,
             tell=tell,
+        )
+        self.looks = Looks(
+            path, self.urls, mend=self._begin_mending, salvaging=lambda: self.salvaging
+        )
+        self.waits = Waits(self._writer, self.urls)
+        self.upkeep = Upkeep(
+            self._database,
+            self._writer,
+            self._reserve,
+            self._gauges,
+            threads=self._files,
+            condemn=self._condemn,
         )
         self.waiting = self._gauges.waiting
         self.size = self._gauges.size
@@ -273,89 +286,13 @@ class Outbox:
             count += len(gone)
         return count
 
-    async def expire(self, *, now: int) -> list[str]:
-        """Entries past their own `expires_at` become dead letters; their ids."""
-        gone: list[str] = []
-        while some := await self._call(partial(amend.expire, now=now)):
-            self._gauges.expired(backend for _, backend in some)
-            gone += [id_ for id_, _ in some]
-        return gone
-
-    async def correct_times(self, right: Stamp) -> Corrected:
-        """Set the times right that this boot stamped while its clock was not synchronised."""
-        looked_at = corrected = shift_ms = 0
-        while (some := await self._call(partial(correct_times, right=right))).looked_at:
-            looked_at += some.looked_at
-            corrected += some.corrected
-            shift_ms = some.shift_ms or shift_ms
-        return Corrected(looked_at, corrected, shift_ms)
-
-    async def expire_receipts(self, *, before: int) -> int:
-        """Forget receipts delivered before `before`; how many."""
-        return await self._call(partial(expire_receipts, before=before))
-
     async def next_due(self, backend: str, *, after: int = -1) -> int | None:
         """When the earliest waiting head is due, of those due later than `after`; None: none."""
         return await self._call(partial(next_due, backend=backend, after=after))
 
-    async def clamp_due(self, backend: str, *, now: int, horizon: int) -> None:
-        """What is due after `horizon` was written by a wrong clock: make it due at `now`."""
-        await self._call(partial(amend.clamp_due, backend=backend, now=now, horizon=horizon))
-
-    async def shift_due(self, backend: str, *, by: int) -> None:
-        """The wall clock was set by so many ms: what is due later keeps its distance from now."""
-        await self._call(partial(amend.shift_due, backend=backend, by=by))
-
-    async def unexpire(self, *, now: int) -> list[str]:
-        """What expired by a clock that was ahead waits again; their ids."""
-        back = await self._call(partial(amend.unexpire, now=now))
-        self._gauges.unexpired(backend for _, backend in back)
-        return [id_ for id_, _ in back]
-
-    async def rates(self, *, now: int) -> dict[str, float]:
-        """Entries confirmed in the last minute, per backend."""
-        return await self._read(partial(rates, now=now))
-
     async def ping(self) -> None:
         """Return when the writer thread has answered."""
         await self._call(lambda _: None)
-
-    async def write_rest(self, rest: Rest) -> None:
-        """Remember a rest over a restart."""
-        url = self.urls[rest.backend]
-        await self._call(partial(rests.write_rest, one=rest, url=url))
-        crash.point("rest.written")
-
-    async def end_rest(self, backend: str, scope: str) -> None:
-        """Forget a rest."""
-        url = self.urls[backend]
-        await self._call(partial(rests.end_rest, backend=backend, url=url, scope=scope))
-
-    async def rests(self) -> list[Rest]:
-        """The rests of the backends as configured now."""
-        return await self._read(partial(rests.read_rests, urls=self.urls))
-
-    async def begin_pause(self, one: Pause) -> None:
-        """Remember an operator's pause over a restart, with an audit row."""
-        await self._call(partial(pauses.begin_pause, one=one))
-
-    async def end_pause(self, backend: str, *, now: int, who: str, reason: str) -> None:
-        """Forget a pause, with an audit row."""
-        end = partial(pauses.end_pause, backend=backend, now=now, who=who, reason=reason)
-        await self._call(end)
-
-    async def forget_pause(self, over: Pause, *, now: int, who: str, reason: str) -> None:
-        """Forget a pause whose time has come."""
-        forget = partial(pauses.forget_pause, over=over, now=now, who=who, reason=reason)
-        await self._call(forget)
-
-    async def move_pause(self, stored: Pause, shown: Pause) -> None:
-        """Set the times of a pause right."""
-        await self._call(partial(pauses.move_pause, stored=stored, shown=shown))
-
-    async def pauses(self) -> list[Pause]:
-        """The pauses of all backends."""
-        return await self._read(pauses.read_pauses)
 
     async def holds_receipt(self, backend: str, remote_ids: list[str]) -> set[str]:
         """Which remote ids a receipt of this backend holds already."""
@@ -368,37 +305,9 @@ class Outbox:
         url = self.urls[backend]
         return await self._call(partial(scopes.have_worked, backend=backend, url=url, scopes=named))
 
-    async def salvaged(self) -> Salvaged | None:
-        """What came of a damaged database, until an operator has seen it."""
-        return await self._read(partial(unseen, running=self.salvaging))
-
     async def see_salvaged(self, *, now: int) -> int:
         """An operator has seen what was told of damage; how many times it was."""
         return await self._call(partial(mark_seen, now=now))
-
-    async def census(self, *, now: int) -> dict[str, Census]:
-        """Counts per backend, from the database."""
-        return await self._read(partial(census, now=now))
-
-    async def waiting_in(self, scopes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """How many entries wait in each (backend, scope), up to a limit."""
-        return await self._read(partial(waiting_in, scopes=scopes))
-
-    async def list_entries(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
-        """A page of entries; filters as in `storage.lists.list_entries`."""
-        return await self._read(partial(lists.list_entries, **filters))
-
-    async def list_receipts(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
-        """A page of receipts; filters as in `storage.lists.list_receipts`."""
-        return await self._read(partial(lists.list_receipts, **filters))
-
-    async def list_losses(self, **filters: Any) -> tuple[list[dict[str, Any]], int | None]:
-        """A page of the loss ledger; filters as in `storage.lists.list_losses`."""
-        return await self._read(partial(lists.list_losses, **filters))
-
-    async def show(self, id_: str) -> dict[str, Any] | None:
-        """Everything about one entry."""
-        return await self._read(partial(lists.show_entry, id_=id_))
 
     async def stage(self, source: BinaryIO, name: str, **about: Any) -> Attachment:
         """Copy a file in, durably; arguments as in `AttachmentStore.stage`."""
@@ -418,59 +327,17 @@ class Outbox:
         """Run blocking file work beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._files, function)
 
-    async def checkpoint(self) -> None:
-        """Return free pages, cut the log, keep the reserve. On the writer's connection.
-
-        A few pages at a time: entries come in between.
-        """
-        await asyncio.wrap_future(self._writer.between(self._reserve.hold))
-        while await asyncio.wrap_future(self._writer.between(partial(give_back, self._engine))):
-            pass
-        crash.point("checkpoint.vacuumed")
-        await asyncio.wrap_future(self._writer.between(partial(checkpoint, self._engine)))
-
-    async def examine(self) -> None:
-        """Look at every page and index, beside everything else; on damage begin anew."""
-        life = self._database.lives
-        damage = await self.in_files_thread(self._database.examine)
-        if damage is None:
-            return
-
-        def begin_anew() -> None:
-            if self._database.lives == life:
-                self._database.condemn(damage)
-                self._salvage()
-
-        await asyncio.wrap_future(self._writer.between(begin_anew))
-
     def close(self) -> None:
         """Finish what was asked, close the database cleanly, release the lock. Blocks."""
         self._rescue.end()
         self._writer.close()
-        self._readers.shutdown()
+        self.looks.close()
         self._files.shutdown()
-        self._reading.dispose()
         self._database.close()
         self.lock.release()
 
     async def _call(self, verb: Callable[[Connection], R]) -> R:
         return await asyncio.wrap_future(self._writer.call(verb))
-
-    async def _read(self, look: Callable[[Connection], R]) -> R:
-        def run() -> R:
-            with self._reading.begin() as connection:
-                return look(connection)
-
-        in_readers_thread = partial(asyncio.get_running_loop().run_in_executor, self._readers, run)
-        try:
-            return await in_readers_thread()
-        except Exception as exc:
-            if is_damage(exc):
-                await asyncio.wrap_future(self._writer.between(partial(self._mend, exc)))
-                return await in_readers_thread()
-            if (reason := disk_refusal(exc)) is None:
-                raise
-            raise DiskRefused(reason) from exc
 
     def _mend(self, raised: BaseException) -> bool:
         """On the writer's thread. True: the database was damaged, and another one is in use."""
@@ -478,6 +345,18 @@ class Outbox:
             return False
         self._salvage()
         return True
+
+    def _begin_mending(self, raised: BaseException) -> "Future[None]":
+        def mend() -> None:
+            self._mend(raised)
+
+        return self._writer.between(mend)
+
+    def _condemn(self, damage: Damage, life: int) -> None:
+        """On the writer's thread: another database takes the place of the damaged one."""
+        if self._database.lives == life:
+            self._database.condemn(damage)
+            self._salvage()
 
     def _salvage(self) -> None:
         self._gauges.begin({})

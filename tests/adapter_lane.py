@@ -29,7 +29,7 @@ async def drained(world: LaneWorld) -> None:
     """Until nothing waits any more: delivered, or a dead letter."""
     for _ in range(MOST_ROUNDS):
         await lived(world)
-        census = (await world.outbox.census(now=world.clock.now())).get(world.backend)
+        census = (await world.outbox.looks.census(now=world.clock.now())).get(world.backend)
         if census is None or not census.waiting:
             return
     raise AssertionError("the lane does not come to an end")

@@ -54,7 +54,7 @@ async def _make(home: Path, *, clean: bool) -> Original:
     outbox.recover(NOW)
     entries = [await _entry(outbox, number) for number in range(120)]
     await outbox.accept(entries)
-    await outbox.checkpoint()
+    await outbox.upkeep.checkpoint()
     entries += [await _entry(outbox, number) for number in range(120, 200)]
     for one in entries[120:]:
         await outbox.accept([one])

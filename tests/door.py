@@ -202,7 +202,7 @@ class Door:
         return nudge
 
     async def _status(self) -> dict[str, Any]:
-        counts = await self.outbox.census(now=0)
+        counts = await self.outbox.looks.census(now=0)
         pauses = [pause for one in self.pausing.values() if (pause := one.get())]
         spool = {"waiting": 0, "blocked": 0, "rejected": 0}
         return build_status(

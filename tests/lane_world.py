@@ -97,10 +97,10 @@ def receipt(remote_id: str) -> Receipt:
 class CountingOutbox(Outbox):
     """Counts how often a lane comes by."""
 
-    looks = 0
+    claims = 0
 
     def claim(self, backend: str, wanted: Wanted, *, now: int) -> Awaitable[list[Claim]]:
-        self.looks += 1
+        self.claims += 1
         return super().claim(backend, wanted, now=now)
 
 
@@ -201,17 +201,17 @@ class LaneWorld:
     async def restart(self) -> None:
         """Another lane of the same backend, as after a restart of the agent."""
         self.lane = self.make_lane()
-        for rest in await self.outbox.rests():
+        for rest in await self.outbox.looks.rests():
             if rest.backend == self.backend:
                 self.lane.rests.load(rest)
 
     async def shown(self, key: str) -> dict[str, Any]:
         """The entry with this key, whole."""
-        page, _ = await self.outbox.list_entries(limit=1000)
+        page, _ = await self.outbox.looks.list_entries(limit=1000)
         ids = [one["id"] for one in page if one["key"] == key]
-        receipts, _ = await self.outbox.list_receipts(key=key)
+        receipts, _ = await self.outbox.looks.list_receipts(key=key)
         ids += [one["entry_id"] for one in receipts]
-        shown = await self.outbox.show(ids[0])
+        shown = await self.outbox.looks.show(ids[0])
         assert shown is not None
         return shown
 
@@ -224,7 +224,7 @@ class LaneWorld:
 
     async def rest(self, scope: str = "") -> Rest | None:
         """What the database says of a rest."""
-        for one in await self.outbox.rests():
+        for one in await self.outbox.looks.rests():
             if (one.backend, one.scope) == (self.backend, scope):
                 return one
         return None
@@ -276,4 +276,4 @@ class Disk:
 def looks(world: LaneWorld) -> int:
     """How often the lane has asked the outbox for something to do."""
     assert isinstance(world.outbox, CountingOutbox)
-    return world.outbox.looks
+    return world.outbox.claims

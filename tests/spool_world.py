@@ -70,8 +70,8 @@ class World:
         found: list[dict[str, Any]] = []
         after: int | None = 0
         while after is not None:
-            page, after = await self.outbox.list_entries(after=after)
-            shown = [await self.outbox.show(one["id"]) for one in page]
+            page, after = await self.outbox.looks.list_entries(after=after)
+            shown = [await self.outbox.looks.show(one["id"]) for one in page]
             found += [one for one in shown if one is not None]
         return found
 

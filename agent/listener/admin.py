@@ -151,7 +151,7 @@ class Admin:
         state = MOVES[verb].sources[0]
         count, after = 0, 0
         while True:
-            page, more = await self._outbox.list_entries(
+            page, more = await self._outbox.looks.list_entries(
                 backend=backend, state=state, limit=PAGE, after=after
             )
             found = await move([one["id"] for one in page])
@@ -162,7 +162,7 @@ class Admin:
 
     async def _shown(self, id_: str) -> dict[str, Any]:
         """The entry, if the outbox holds it. Raises Refusal: 404, 409, 410."""
-        return held(id_, await self._outbox.show(id_))
+        return held(id_, await self._outbox.looks.show(id_))
 
 
 def held(id_: str, found: dict[str, Any] | None) -> dict[str, Any]:

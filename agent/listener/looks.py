@@ -37,7 +37,7 @@ class Looks:
         """GET /v1/entries?backend=&state=&label=k=v&limit=&after="""
         query = request.query_params
         check_names(query, ENTRY_FILTERS)
-        page, after = await self._outbox.list_entries(
+        page, after = await self._outbox.looks.list_entries(
             backend=query.get("backend"),
             state=_state(query.get("state")),
             labels=_labels(query),
@@ -49,7 +49,7 @@ class Looks:
     async def entry(self, request: Request) -> Response:
         """GET /v1/entries/{id}: everything; 410 after a discard."""
         id_ = request.path_params["id"]
-        found = await self._outbox.show(id_)
+        found = await self._outbox.looks.show(id_)
         if found is None:
             detail = (
                 f"there is no entry {id_!r}; it may have been delivered and its receipt expired"
@@ -63,7 +63,7 @@ class Looks:
         """GET /v1/receipts?backend=&key=&label=k=v&limit=&after="""
         query = request.query_params
         check_names(query, RECEIPT_FILTERS)
-        page, after = await self._outbox.list_receipts(
+        page, after = await self._outbox.looks.list_receipts(
             backend=query.get("backend"),
             key=query.get("key"),
             labels=_labels(query),
@@ -76,7 +76,7 @@ class Looks:
         """GET /v1/losses?backend=&limit=&after="""
         query = request.query_params
         check_names(query, LOSS_FILTERS)
-        page, after = await self._outbox.list_losses(
+        page, after = await self._outbox.looks.list_losses(
             backend=query.get("backend"),
             limit=_number(query, "limit", DEFAULT_LIMIT, least=1),
             after=_number(query, "after", 0),

@@ -118,7 +118,7 @@ async def test_the_backend_of_the_page_delivers(tmp_path: Path, server: Served) 
     await house.drain()
 
     assert server.emulator.ledger() == [{"id": id_, "text": "beam is back"}]
-    shown = await house.outbox.show(id_)
+    shown = await house.outbox.looks.show(id_)
     assert shown is not None
     assert (shown["state"], shown["labels"]) == ("delivered", {"book": "shift"})
     await house.lane.stop(1)
@@ -135,7 +135,7 @@ async def test_the_backend_of_the_page_refuses_and_buries(tmp_path: Path, server
     await house.drain()
 
     assert [error.pointer for error in refused.value.errors] == ["/text"]
-    shown = await house.outbox.show(id_)
+    shown = await house.outbox.looks.show(id_)
     assert shown is not None
     assert (shown["state"], shown["last_error"]["class"]) == ("dead", "Rejected")
     await house.lane.stop(1)

@@ -118,7 +118,7 @@ async def test_when_one_entry_cannot_keep_its_files_none_is_stored(outbox: Outbo
         await outbox.accept([an_entry(attachments=(good,)), an_entry(attachments=(bad,))])
 
     assert files_below(outbox) == set()
-    assert (await outbox.list_entries())[0] == []
+    assert (await outbox.looks.list_entries())[0] == []
 
 
 async def test_a_caller_that_gives_up_leaves_entry_and_files_together(outbox: Outbox) -> None:
@@ -132,7 +132,7 @@ async def test_a_caller_that_gives_up_leaves_entry_and_files_together(outbox: Ou
     while outbox._accepting:
         await asyncio.wait(set(outbox._accepting))
 
-    page, _ = await outbox.list_entries()
+    page, _ = await outbox.looks.list_entries()
     assert [held["id"] for held in page] == [one.id]
     assert files_below(outbox) == {f"{one.id}/0"}
     assert outbox.waiting["events"] == 1
@@ -158,7 +158,7 @@ async def test_an_accept_that_is_cut_while_it_is_written_keeps_its_files(outbox:
     go_on.set()
 
     await outbox.ping()
-    assert [held["id"] for held in (await outbox.list_entries())[0]] == [one.id]
+    assert [held["id"] for held in (await outbox.looks.list_entries())[0]] == [one.id]
     assert files_below(outbox) == {f"{one.id}/0"}
 
 

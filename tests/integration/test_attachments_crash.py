@@ -87,8 +87,8 @@ async def test_a_crash_at_any_step_parts_no_entry_from_its_file(
 
     outbox = Outbox(tmp_path, URLS)
     outbox.recover(NOW)
-    page, _ = await outbox.list_entries()
-    receipts, _ = await outbox.list_receipts()
+    page, _ = await outbox.looks.list_entries()
+    receipts, _ = await outbox.looks.list_receipts()
 
     assert {one.name for one in outbox.attachments.root.iterdir()} == {
         INCOMING,

@@ -91,7 +91,7 @@ async def test_with_a_third_of_the_answers_lost_each_record_is_there_once_and_ea
         for place, one in enumerate(ids[at : at + 10]):
             hour = 2 if place % 4 == 0 else 1 if place % 2 == 0 else None
             assert stops[one] == (None if hour is None else f"2024-01-01T{hour:02}:00:00Z")
-    receipts, _ = await world.outbox.list_receipts(limit=1000)
+    receipts, _ = await world.outbox.looks.list_receipts(limit=1000)
     assert len(receipts) == 40 + 20 + 12
     assert world.told("entry.buried") == []
 

@@ -35,7 +35,7 @@ async def test_every_entry_is_counted_once(outbox: Outbox) -> None:
     await settle(outbox, "doubt", 1)
     await outbox.claim("events", Wanted(requests=2), now=NOW)
 
-    counts = await outbox.census(now=NOW)
+    counts = await outbox.looks.census(now=NOW)
 
     events = counts["events"]
     assert (events.pending, events.leased, events.dead, events.held) == (3, 2, 2, 0)
@@ -62,7 +62,7 @@ async def test_every_entry_is_counted_once(outbox: Outbox) -> None:
 async def test_an_entry_is_in_the_bucket_of_its_age(outbox: Outbox, age: int, bucket: str) -> None:
     await outbox.accept([an_entry("a")])
 
-    counts = await outbox.census(now=NOW + age)
+    counts = await outbox.looks.census(now=NOW + age)
 
     ages = counts["events"].ages
     assert {name for name, number in ages.items() if number} == {bucket}
@@ -73,7 +73,7 @@ async def test_a_dead_letter_has_no_age(outbox: Outbox) -> None:
     await outbox.accept([an_entry("a")])
     await settle(outbox, "bury")
 
-    counts = (await outbox.census(now=NOW + MINUTE))["events"]
+    counts = (await outbox.looks.census(now=NOW + MINUTE))["events"]
 
     assert (counts.oldest_at, sum(counts.ages.values())) == (None, 0)
     assert counts.size > 0
@@ -84,8 +84,8 @@ async def test_the_rate_is_of_the_last_minute(outbox: Outbox) -> None:
     await settle(outbox, "confirm", 2, now=NOW)
     await settle(outbox, "confirm", 3, now=NOW + MINUTE - 1)
 
-    assert await outbox.rates(now=NOW + MINUTE - 1) == {"events": 5.0}
-    assert await outbox.rates(now=NOW + MINUTE) == {"events": 3.0}
+    assert await outbox.looks.rates(now=NOW + MINUTE - 1) == {"events": 5.0}
+    assert await outbox.looks.rates(now=NOW + MINUTE) == {"events": 3.0}
 
 
 async def test_the_next_due_entry_can_be_asked_for_from_a_time_on(outbox: Outbox) -> None:
@@ -100,7 +100,7 @@ async def test_the_next_due_entry_can_be_asked_for_from_a_time_on(outbox: Outbox
 
 
 async def assert_gauges_are_the_tables(outbox: Outbox, now: int) -> None:
-    counts = await outbox.census(now=now)
+    counts = await outbox.looks.census(now=now)
     assert +outbox.waiting == +Counter({name: one.waiting for name, one in counts.items()})
     assert +outbox.size == +Counter({name: one.size for name, one in counts.items()})
     assert +outbox.delivered == +Counter({name: one.delivered for name, one in counts.items()})
@@ -130,9 +130,9 @@ async def test_what_is_kept_without_asking_equals_the_tables(outbox: Outbox, see
                 how = dice.choice(["confirm", "bury", "bury", "give back", "doubt"])
                 await settle(outbox, how, dice.randrange(1, 4), now)
             case "expire":
-                await outbox.expire(now=now)
+                await outbox.upkeep.expire(now=now)
             case verb:
-                page, _ = await outbox.list_entries()
+                page, _ = await outbox.looks.list_entries()
                 ids = [one["id"] for one in page if dice.random() < 0.5]
                 await getattr(outbox, verb)([*ids, "nobody"], now=now, who="test")
         await assert_gauges_are_the_tables(outbox, now)
@@ -149,6 +149,6 @@ async def test_what_waits_in_a_scope_is_counted_with_its_parts_up_to_a_limit(
     await outbox.settle("events", [Bury(claim, NO)], now=NOW)
 
     asked = [("events", one) for one in ("a", "a/1", "b", "many", "none", "100%")]
-    counted = await outbox.waiting_in(asked)
+    counted = await outbox.looks.waiting_in(asked)
 
     assert list(counted.values()) == [4, 2, 1, MOST_COUNTED + 1, 0, 0]

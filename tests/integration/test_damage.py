@@ -235,7 +235,7 @@ async def test_damage_while_the_agent_runs_interrupts_no_producer(tmp_path: Path
     outbox.recover(NOW)
     entries = [an_entry(f"key-{number}", stream="s") for number in range(300)]
     await outbox.accept(entries)
-    await outbox.checkpoint()
+    await outbox.upkeep.checkpoint()
     (claim,) = await outbox.claim("events", Wanted(), now=NOW)
     for page in range(3, (tmp_path / DATABASE).stat().st_size // PAGE, 4):
         overwrite(tmp_path / DATABASE, page, garbage)
@@ -248,10 +248,10 @@ async def test_damage_while_the_agent_runs_interrupts_no_producer(tmp_path: Path
 
     assert {one.state for one in outcomes} == {"accepted"}
     assert told == ["database.damaged", "database.salvaged"]
-    page, _ = await outbox.list_entries(limit=1000)
+    page, _ = await outbox.looks.list_entries(limit=1000)
     assert sorted(one["key"] for one in page) == sorted(one.key for one in [*entries, *fresh])
     assert [one["key"] for one in page][-20:] == [one.key for one in fresh]
-    census = (await outbox.census(now=NOW))["events"]
+    census = (await outbox.looks.census(now=NOW))["events"]
     assert outbox.waiting["events"] == census.waiting == 320
     assert outbox.size["events"] == census.size
     assert claim.id in {one["id"] for one in page} | set(told)
@@ -336,19 +336,19 @@ async def test_an_examination_finds_what_no_statement_has_met(tmp_path: Path) ->
     outbox = Outbox(tmp_path, URLS, now=lambda: NOW)
     outbox.recover(NOW)
     await outbox.accept([an_entry(f"key-{number}", stream="s") for number in range(200)])
-    await outbox.checkpoint()
-    await outbox.examine()
-    assert await outbox.salvaged() is None
+    await outbox.upkeep.checkpoint()
+    await outbox.upkeep.examine()
+    assert await outbox.looks.salvaged() is None
 
     overwrite(tmp_path / DATABASE, 6, garbage)  # an index that only `list` would use
-    await outbox.examine()
+    await outbox.upkeep.examine()
     outbox.finish_salvage()
 
-    told = await outbox.salvaged()
+    told = await outbox.looks.salvaged()
     assert told is not None
     assert (told.entries, told.lost) == (200, 0)
     assert await outbox.see_salvaged(now=NOW) == 1
-    assert await outbox.salvaged() is None
+    assert await outbox.looks.salvaged() is None
     outbox.close()
 
 
@@ -399,5 +399,5 @@ async def test_a_write_that_fails_with_an_io_error_is_repeated_and_stored_once(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert await outbox.settle("events", [confirm], now=NOW) == [True]
-    assert (await outbox.list_entries())[0] == []
-    assert await outbox.salvaged() is None
+    assert (await outbox.looks.list_entries())[0] == []
+    assert await outbox.looks.salvaged() is None

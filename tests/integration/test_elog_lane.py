@@ -113,11 +113,11 @@ async def drained(world: LaneWorld) -> None:
         if not world.outbox.waiting["elog"]:
             return
         await world.live(600)
-    raise AssertionError(await world.outbox.list_entries(backend="elog"))
+    raise AssertionError(await world.outbox.looks.list_entries(backend="elog"))
 
 
 async def remote_ids(world: LaneWorld) -> list[str]:
-    receipts, _ = await world.outbox.list_receipts(limit=1000)
+    receipts, _ = await world.outbox.looks.list_receipts(limit=1000)
     return [one["remote_id"] for one in receipts]
 
 

@@ -78,7 +78,7 @@ async def test_two_equal_events_in_doubt_together_are_two_events_at_the_end(
         await world.accept(first, second)
         for _ in range(100):
             await lived(world)
-            if (await world.outbox.census(now=world.clock.now()))["events"].in_doubt == 2:
+            if (await world.outbox.looks.census(now=world.clock.now()))["events"].in_doubt == 2:
                 break
         else:
             raise AssertionError("they are not in doubt together")
@@ -126,6 +126,6 @@ async def drained_but(world: LaneWorld, entry: Entry) -> None:
     """Until nothing waits but `entry`, if it still does."""
     while True:
         await lived(world)
-        page, _ = await world.outbox.list_entries(limit=1000)
+        page, _ = await world.outbox.looks.list_entries(limit=1000)
         if {one["id"] for one in page} <= {entry.id}:
             return

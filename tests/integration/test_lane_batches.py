@@ -64,6 +64,6 @@ async def test_a_backend_that_goes_away_while_a_batch_is_halved(tmp_path: Path) 
         await world.step()
 
         assert world.adapter.sent == [["e0", "e1", "e2", "e3"], ["e0", "e1"]]
-        counts = (await world.outbox.census(now=world.clock.now()))["events"]
+        counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
         assert (counts.pending, counts.in_doubt) == (4, 0)
         assert [(await world.shown(f"e{n}"))["tries"] for n in range(4)] == [1, 1, 0, 0]

@@ -117,7 +117,7 @@ async def test_twenty_damaged_entries_are_no_storm(world: LaneWorld) -> None:
 
     await world.steps(25)
 
-    assert (await world.outbox.census(now=world.clock.now()))["events"].dead == 25
+    assert (await world.outbox.looks.census(now=world.clock.now()))["events"].dead == 25
     assert await world.rest() is None
 
 
@@ -146,7 +146,7 @@ async def test_an_entry_that_is_not_what_was_accepted_is_not_sent(
 
     await world.steps(3)
 
-    shown = await world.outbox.show(bad.id)
+    shown = await world.outbox.looks.show(bad.id)
     assert shown is not None
     assert (shown["state"], shown["last_error"]["class"]) == ("dead", "Damaged")
     assert world.adapter.sent == [["good"]]

@@ -142,7 +142,7 @@ async def test_nothing_is_accepted_that_could_not_be_written(world: LaneWorld) -
     disk.heal()
     await world.accept("b")
 
-    page, _ = await world.outbox.list_entries()
+    page, _ = await world.outbox.looks.list_entries()
     assert [one["key"] for one in page] == ["b"]
     assert world.outbox.waiting["events"] == 1
 

@@ -261,7 +261,7 @@ async def test_a_clock_that_was_set_back_does_not_hold_an_entry_in_doubt(world: 
     world.clock.wall -= 365 * 86_400_000
     world.adapter.finds = [receipt("post-1")]
 
-    await world.outbox.clamp_due(
+    await world.outbox.upkeep.clamp_due(
         "events", now=world.clock.now(), horizon=world.clock.now() + 3_600_000
     )
     await world.live(10)

@@ -88,11 +88,11 @@ async def test_receipts_are_kept_for_the_dedup_window_and_no_longer(world: LaneW
 
     world.clock.advance(keep)
     await duties(world).expire_receipts()
-    assert (await world.outbox.list_receipts())[0] != []
+    assert (await world.outbox.looks.list_receipts())[0] != []
     world.clock.advance(0.001)
     await duties(world).expire_receipts()
 
-    assert (await world.outbox.list_receipts())[0] == []
+    assert (await world.outbox.looks.list_receipts())[0] == []
 
 
 async def test_what_a_wrong_clock_made_due_in_years_is_due_now(world: LaneWorld) -> None:
@@ -166,6 +166,7 @@ def test_everything_that_recurs_has_a_row(world: LaneWorld, systemd: Systemd) ->
         "times:correct",
         "receipts:expire",
         "database:checkpoint",
+        "database:examine",
         "watchdog",
     }
 
@@ -243,4 +244,4 @@ async def test_a_clock_that_was_just_set_forgets_no_receipt(world: LaneWorld) ->
     world.clock.advance(1)
     await made.expire_receipts()
 
-    assert (await world.outbox.list_receipts())[0] == []
+    assert (await world.outbox.looks.list_receipts())[0] == []

@@ -156,7 +156,7 @@ async def test_a_backend_that_swallows_answers_leaves_few_entries_in_doubt(
 
     await world.live(60 * HOUR)
 
-    counts = (await world.outbox.census(now=world.clock.now()))["events"]
+    counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
     assert counts.pending == 200
     assert counts.in_doubt < 20
 

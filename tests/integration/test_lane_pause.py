@@ -67,7 +67,7 @@ async def test_a_pause_ends_by_itself_to_the_second_and_is_forgotten(world: Lane
     assert world.adapter.sent == [["a"]]
     await tick(world)
 
-    assert await world.outbox.pauses() == []
+    assert await world.outbox.looks.pauses() == []
 
 
 @pytest.mark.parametrize("step", [1, -1], ids=["forward", "back"])
@@ -90,7 +90,7 @@ async def test_a_clock_set_by_a_year_does_not_end_it_in_this_life_or_the_next(
 
 async def restart(world: LaneWorld) -> None:
     await world.restart()
-    for one in await world.outbox.pauses():
+    for one in await world.outbox.looks.pauses():
         world.lane.pausing.load(one)
 
 
@@ -219,10 +219,10 @@ async def test_a_pause_that_replaced_another_is_not_ended_with_it(world: LaneWor
     assert over is not None
 
     await pause(world)
-    await world.outbox.forget_pause(over, now=world.clock.now(), who="x", reason="")
-    await world.outbox.move_pause(over, over)
+    await world.outbox.waits.forget_pause(over, now=world.clock.now(), who="x", reason="")
+    await world.outbox.waits.move_pause(over, over)
 
-    (kept,) = await world.outbox.pauses()
+    (kept,) = await world.outbox.looks.pauses()
     assert kept.until is None
     await restart(world)
     assert world.lane.pausing.get() == kept

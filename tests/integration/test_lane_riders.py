@@ -52,7 +52,7 @@ async def test_a_record_takes_its_update_along_and_both_are_proven(world: LaneWo
 
     assert world.adapter.sent == [["a", "b"]]
     assert riders(world) == ["a update 0", None]
-    receipts, _ = await world.outbox.list_receipts()
+    receipts, _ = await world.outbox.looks.list_receipts()
     assert {one["key"] for one in receipts} == {"a", "b", "a update 0"}
     assert len({one["remote_id"] for one in receipts}) == 3
     await world.step()
@@ -116,7 +116,7 @@ async def test_a_refused_batch_is_halved_with_its_riders(world: LaneWorld) -> No
     world.adapter.script = [answer] * 20
     await world.live(10)
 
-    receipts, _ = await world.outbox.list_receipts()
+    receipts, _ = await world.outbox.looks.list_receipts()
     assert {one["key"] for one in receipts} == {
         *("a", "b", "d"),
         *("a update 0", "b update 0", "d update 0", "c update 0"),

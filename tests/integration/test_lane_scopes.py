@@ -98,7 +98,7 @@ async def test_what_stepped_aside_keeps_its_order_and_leaves_when_its_part_works
     world.adapter.script = [answer] * 100
     await world.live(60)
 
-    receipts, _ = await world.outbox.list_receipts()
+    receipts, _ = await world.outbox.looks.list_receipts()
     assert [one["key"] for one in receipts] == ["later post", "post", "params"]
     assert await world.rest("exp/9") is None
 
@@ -122,7 +122,7 @@ async def test_a_parked_scope_holds_its_parts_too(tmp_path: Path) -> None:
         assert len(world.adapter.sent) == 2
         await world.live(60)
         assert await world.rest("exp") is None
-        assert (await world.outbox.list_entries())[0] == []
+        assert (await world.outbox.looks.list_entries())[0] == []
 
 
 async def test_a_scope_that_the_backend_has_never_known_rejects_its_entries(
@@ -166,7 +166,7 @@ async def test_forty_posts_of_last_week_hold_nothing_of_today(world: LaneWorld) 
     await world.live(5)
 
     assert await world.state("fresh") == "delivered"
-    kept, _ = await world.outbox.list_entries(backend="events")
+    kept, _ = await world.outbox.looks.list_entries(backend="events")
     assert {one["key"] for one in kept} == {f"old {n}" for n in range(40)}
     rest = await world.rest("last")
     assert rest is not None

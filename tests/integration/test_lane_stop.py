@@ -120,7 +120,7 @@ async def test_the_rest_of_a_halved_batch_is_given_back_untouched(tmp_path: Path
 
         states = [await world.state(f"e{n}") for n in range(4)]
         assert states == ["delivered", "delivered", "pending", "pending"]
-        counts = (await world.outbox.census(now=world.clock.now()))["events"]
+        counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
         assert counts.in_doubt == 0
 
 
@@ -178,8 +178,8 @@ async def test_everything_is_settled_exactly_once(tmp_path: Path, grace: float) 
         await world.lane.stop(grace)
         await loop
 
-        counts = (await world.outbox.census(now=world.clock.now()))["events"]
-        receipts, _ = await world.outbox.list_receipts(limit=1000)
+        counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
+        receipts, _ = await world.outbox.looks.list_receipts(limit=1000)
         assert counts.leased == 0
         assert counts.pending + len(receipts) == len(keys)
         assert counts.delivered == len({one["key"] for one in receipts}) == len(receipts)

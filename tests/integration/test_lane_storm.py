@@ -27,7 +27,7 @@ async def test_in_a_reject_storm_nothing_is_buried(world: LaneWorld) -> None:
 
     await world.live(HOUR)
 
-    counts = (await world.outbox.census(now=world.clock.now()))["events"]
+    counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
     assert (counts.dead, counts.pending) == (0, len(keys))
     rest = await world.rest()
     assert rest is not None
@@ -64,5 +64,5 @@ async def test_nineteen_rejected_in_a_row_are_nineteen_dead_letters(world: LaneW
 
     await world.live(30)
 
-    counts = (await world.outbox.census(now=world.clock.now()))["events"]
+    counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
     assert (counts.dead, counts.delivered) == (STORM - 1, 1)

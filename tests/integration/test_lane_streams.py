@@ -38,7 +38,7 @@ async def test_a_stream_stays_in_order_through_everything(world: LaneWorld) -> N
     await world.live(60)
 
     arrived = list(dict.fromkeys(key for (key,) in world.adapter.sent))
-    receipts, _ = await world.outbox.list_receipts()
+    receipts, _ = await world.outbox.looks.list_receipts()
     assert arrived == keys
     assert [one["key"] for one in receipts] == keys
 
@@ -153,7 +153,7 @@ async def test_no_more_is_claimed_than_goes_on_the_wire(tmp_path: Path) -> None:
         await world.accept(*[an_entry(f"r{n}", kind="record") for n in range(30)])
 
         await world.lane.step()
-        counts = (await world.outbox.census(now=world.clock.now()))["events"]
+        counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
         await world.lane.settled()
 
         assert counts.leased == sum(len(sent) for sent in world.adapter.sent) == 2

@@ -105,7 +105,7 @@ async def test_after_an_agent_another_one_may_live(state_dir: Path, how: str) ->
 
     outbox = Outbox(state_dir, URLS)
 
-    assert [one["key"] for one in (await outbox.list_entries())[0]] == ["a"]
+    assert [one["key"] for one in (await outbox.looks.list_entries())[0]] == ["a"]
     outbox.close()
 
 

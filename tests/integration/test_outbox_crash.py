@@ -40,8 +40,8 @@ async def live(folder, step):
     a, b, c = claims
     ends = [Confirm(a, Receipt(a.id, "r")), GiveBack(b, 0, False, failure=NO), Bury(c, NO)]
     await outbox.settle("events", ends, now=NOW)
-    await outbox.write_rest(Rest("events", "", "offline", "no route", NOW, NOW + 1000, 0))
-    await outbox.checkpoint()
+    await outbox.waits.write_rest(Rest("events", "", "offline", "no route", NOW, NOW + 1000, 0))
+    await outbox.upkeep.checkpoint()
 
 for step in sys.argv[2:]:
     folder = Path(sys.argv[1]) / step
@@ -103,14 +103,14 @@ async def test_a_move_is_whole_or_not_at_all(lives: Path, step: str) -> None:
     outbox = Outbox(lives / step, URLS)
     outbox.recover(NOW)
 
-    page, _ = await outbox.list_entries()
-    receipts, _ = await outbox.list_receipts()
+    page, _ = await outbox.looks.list_entries()
+    receipts, _ = await outbox.looks.list_receipts()
     found = Left(
         waiting="".join(one["key"] for one in page if one["state"] == "pending"),
         in_doubt="".join(one["key"] for one in page if one["in_doubt"]),
         delivered="".join(one["key"] for one in receipts),
         dead="".join(one["key"] for one in page if one["state"] == "dead"),
-        resting=bool(await outbox.rests()),
+        resting=bool(await outbox.looks.rests()),
     )
     outbox.close()
 

@@ -66,7 +66,7 @@ async def test_what_was_claimed_when_the_agent_died_is_in_doubt(tmp_path: Path) 
 
     outbox = Outbox(tmp_path, URLS)
     reclaimed, _ = outbox.recover(NOW)
-    shown = await outbox.show(id_)
+    shown = await outbox.looks.show(id_)
     outbox.close()
 
     assert reclaimed == 1

@@ -46,8 +46,8 @@ async def test_a_key_again_is_the_same_or_taken(
     again = await put(outbox, "a", content)
 
     assert (again.state, again.id) == (state, first.id)
-    assert (await outbox.show(first.id)) is not None
-    assert len((await outbox.list_entries())[0]) == (where != "delivered")
+    assert (await outbox.looks.show(first.id)) is not None
+    assert len((await outbox.looks.list_entries())[0]) == (where != "delivered")
 
 
 async def test_a_dead_key_again_is_tried_again_or_replaced(outbox: Outbox) -> None:
@@ -59,7 +59,7 @@ async def test_a_dead_key_again_is_tried_again_or_replaced(outbox: Outbox) -> No
     assert (same.state, same.id) == ("retried", first.id)
     assert other.state == "accepted"
     assert other.id != second.id
-    gone = await outbox.show(second.id)
+    gone = await outbox.looks.show(second.id)
     assert gone is not None
     assert gone["state"] == "discarded"
     assert gone["discarded"]["detail"] == f"replaced by {other.id}: same key, other content"
@@ -112,7 +112,7 @@ async def test_entries_of_a_backend_that_left_the_settings_are_kept(tmp_path: Pa
     reclaimed, _ = after.recover(NOW)
 
     assert reclaimed == 1
-    counts = (await after.census(now=NOW))["elog"]
+    counts = (await after.looks.census(now=NOW))["elog"]
     assert (counts.pending, counts.in_doubt) == (1, 1)
     after.close()
 
@@ -207,7 +207,7 @@ async def test_entries_past_their_time_become_dead_letters_and_their_stream_goes
     claims = await outbox.claim("events", Wanted(requests=9), now=NOW)
     assert [one.key for one in claims] == ["head", "out"]
 
-    gone = await outbox.expire(now=late)
+    gone = await outbox.upkeep.expire(now=late)
     assert len(gone) == 1  # what is in flight is not touched
     await outbox.settle("events", [Bury(claims[0], NO)], now=late)
 
@@ -220,7 +220,7 @@ async def test_behind_an_expired_head_the_next_one_goes(outbox: Outbox) -> None:
     await put(outbox, "head", stream="s", expires_at=NOW + 1000)
     await put(outbox, "next", stream="s")
 
-    await outbox.expire(now=NOW + 1000)
+    await outbox.upkeep.expire(now=NOW + 1000)
 
     (claim,) = await outbox.claim("events", Wanted(requests=9), now=NOW + 1000)
     assert claim.key == "next"

@@ -46,7 +46,7 @@ async def test_a_reply_to_nothing_that_came_before_is_not_stored(
     outcomes = await world.accept(an_entry("self", waits_for=name), an_entry("later"))
 
     assert [one.state for one in outcomes] == ["orphan", "accepted"]
-    assert [one["key"] for one in (await world.outbox.list_entries())[0]] == ["later"]
+    assert [one["key"] for one in (await world.outbox.looks.list_entries())[0]] == ["later"]
 
 
 async def test_a_reply_whose_parent_is_buried_holds_up_nothing_else(world: LaneWorld) -> None:
@@ -67,7 +67,7 @@ async def test_a_reply_whose_parent_is_buried_holds_up_nothing_else(world: LaneW
     post = await world.shown("post")
     await world.outbox.retry([post["id"]], now=world.clock.now(), who="test")
     await world.live(5)
-    receipts, _ = await world.outbox.list_receipts()
+    receipts, _ = await world.outbox.looks.list_receipts()
     assert [one["key"] for one in receipts] == ["other", "post", "reply"]
 
 

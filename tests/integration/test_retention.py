@@ -33,12 +33,12 @@ async def test_after_the_dedup_window_a_key_is_free(outbox: Outbox) -> None:
     first = await put(outbox, "a", labels={"run": "7"})
     await deliver_all(outbox)
 
-    assert await outbox.expire_receipts(before=NOW) == 0
+    assert await outbox.upkeep.expire_receipts(before=NOW) == 0
     assert (await put(outbox, "a")).state == "duplicate"
-    assert await outbox.expire_receipts(before=NOW + 1) == 1
+    assert await outbox.upkeep.expire_receipts(before=NOW + 1) == 1
 
     assert (await put(outbox, "a", "other")).state == "accepted"
-    assert await outbox.show(first.id) is None
+    assert await outbox.looks.show(first.id) is None
     left = outbox._writer.call(
         lambda c: c.exec_driver_sql("SELECT COUNT(*) FROM label").scalar()
     ).result()
@@ -49,7 +49,7 @@ async def test_receipts_are_forgotten_in_portions(outbox: Outbox) -> None:
     await outbox.accept([an_entry(f"k{n}") for n in range(CHUNK + 10)])
     await deliver_all(outbox)
 
-    gone = [await outbox.expire_receipts(before=NOW + 1) for _ in range(3)]
+    gone = [await outbox.upkeep.expire_receipts(before=NOW + 1) for _ in range(3)]
 
     assert gone == [CHUNK, 10, 0]
 
@@ -58,12 +58,12 @@ async def test_a_discarded_entry_is_told_of_as_long_as_a_delivered_one(outbox: O
     first = await put(outbox, "a")
     await outbox.discard([first.id], now=NOW, who="uid 1000")
 
-    told = await outbox.show(first.id)
+    told = await outbox.looks.show(first.id)
     assert told is not None
     assert told["discarded"]["who"] == "uid 1000"
-    await outbox.expire_receipts(before=NOW + 1)
+    await outbox.upkeep.expire_receipts(before=NOW + 1)
 
-    assert await outbox.show(first.id) is None
+    assert await outbox.looks.show(first.id) is None
 
 
 async def test_the_receipt_says_what_the_backend_said(outbox: Outbox) -> None:
@@ -72,7 +72,7 @@ async def test_the_receipt_says_what_the_backend_said(outbox: Outbox) -> None:
     receipt = Receipt(claim.id, "post-1", "http://elog.test/post-1", duplicate=True)
     await outbox.settle("events", [Confirm(claim, receipt)], now=NOW + 5)
 
-    ((shown,), _) = await outbox.list_receipts(backend="events", key="a", labels={"run": "7"})
+    ((shown,), _) = await outbox.looks.list_receipts(backend="events", key="a", labels={"run": "7"})
 
     assert (shown["remote_id"], shown["url"], shown["duplicate"]) == (
         "post-1",
@@ -89,7 +89,7 @@ async def test_a_history_is_bounded_whatever_a_backend_says(outbox: Outbox) -> N
         said = Failure("Unreachable", "network", f"port {number}")
         await outbox.settle("events", [GiveBack(claim, 0, in_doubt=False, failure=said)], now=NOW)
 
-    shown = await outbox.show(first.id)
+    shown = await outbox.looks.show(first.id)
     assert shown is not None
     assert len(shown["history"]) == HISTORY
     assert shown["history"][-1]["detail"] == f"port {HISTORY + 19}"

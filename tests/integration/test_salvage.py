@@ -36,7 +36,7 @@ async def salvaged(original: Original, folder: Path, *coming: Any) -> AsyncItera
         assert {one.state for one in outcomes} <= {"accepted"}
         outbox.recover(NOW)
         outbox.finish_salvage()
-        counts = await outbox.census(now=NOW)
+        counts = await outbox.looks.census(now=NOW)
         for backend, one in counts.items():
             held = (outbox.waiting[backend], outbox.size[backend], outbox.delivered[backend])
             assert held == (one.waiting, one.size, one.delivered)
@@ -72,8 +72,8 @@ async def test_the_same_again_is_the_older_one(original: Original, tmp_path: Pat
     newer = again(original, older)
 
     async with salvaged(original, tmp_path / "state", newer) as outbox:
-        page, _ = await outbox.list_entries(limit=1000)
-        told = await outbox.show(newer.id)
+        page, _ = await outbox.looks.list_entries(limit=1000)
+        told = await outbox.looks.show(newer.id)
 
     assert [one["id"] for one in page if one["key"] == newer.key] == [older]
     assert told is not None
@@ -87,7 +87,7 @@ async def test_other_content_under_an_older_key_is_kept_beside_it(
     newer = again(original, older, payload={"other": "content"})
 
     async with salvaged(original, tmp_path / "state", newer) as outbox:
-        page, _ = await outbox.list_entries(limit=1000)
+        page, _ = await outbox.looks.list_entries(limit=1000)
 
     keys = {one["id"]: one["key"] for one in page}
     assert keys[older] == original.keys[older]
@@ -101,7 +101,7 @@ async def test_what_was_delivered_before_is_not_sent_again(
     newer = again(original, older)
 
     async with salvaged(original, tmp_path / "state", newer) as outbox:
-        page, _ = await outbox.list_entries(limit=1000)
+        page, _ = await outbox.looks.list_entries(limit=1000)
         (after,) = await outbox.accept([again(original, older)])
 
     assert newer.key not in {one["key"] for one in page}
@@ -115,7 +115,7 @@ async def test_a_dead_letter_that_comes_again_waits_again(
     newer = again(original, older)
 
     async with salvaged(original, tmp_path / "state", newer) as outbox:
-        shown = await outbox.show(older)
+        shown = await outbox.looks.show(older)
 
     assert shown is not None
     assert (shown["state"], shown["attempts"]) == ("pending", 0)
@@ -126,8 +126,8 @@ async def test_a_dead_letter_gives_way_to_other_content(original: Original, tmp_
     newer = again(original, older, payload={"corrected": True})
 
     async with salvaged(original, tmp_path / "state", newer) as outbox:
-        shown = await outbox.show(newer.id)
-        gone = await outbox.show(older)
+        shown = await outbox.looks.show(newer.id)
+        gone = await outbox.looks.show(older)
 
     assert shown is not None
     assert gone is not None
@@ -144,7 +144,7 @@ async def test_what_is_lost_is_named_and_what_is_left_of_it_is_kept(
     outbox = Outbox(folder, URLS, now=lambda: NOW)
     outbox.recover(NOW)
     outbox.finish_salvage()
-    told = await outbox.salvaged()
+    told = await outbox.looks.salvaged()
     outbox.close()
 
     (kept,) = (folder / FOLDER).iterdir()
@@ -172,9 +172,9 @@ async def test_an_entry_whose_payload_is_lost_is_a_dead_letter_that_its_producer
     outbox = Outbox(folder, URLS, now=lambda: NOW)
     outbox.recover(NOW)
     outbox.finish_salvage()
-    page, _ = await outbox.list_entries(limit=1000)
+    page, _ = await outbox.looks.list_entries(limit=1000)
     bad = [one for one in page if (one["last_error"] or {}).get("class") == "Damaged"]
-    told = await outbox.salvaged()
+    told = await outbox.looks.salvaged()
     assert told is not None
     assert told.lost == len(bad) > 3
 

@@ -33,14 +33,14 @@ async def test_a_drained_backlog_gives_the_disk_back_within_one_duty(
     outbox: Outbox, tmp_path: Path
 ) -> None:
     await accept(outbox, 6000)
-    await outbox.checkpoint()
+    await outbox.upkeep.checkpoint()
     full, _ = sizes(tmp_path)
     await deliver(outbox)
-    await outbox.expire_receipts(before=NOW + 1)
-    while await outbox.expire_receipts(before=NOW + 1):
+    await outbox.upkeep.expire_receipts(before=NOW + 1)
+    while await outbox.upkeep.expire_receipts(before=NOW + 1):
         pass
 
-    await outbox.checkpoint()
+    await outbox.upkeep.checkpoint()
 
     database, log = sizes(tmp_path)
     assert full > 20 * MIB
@@ -52,10 +52,10 @@ async def test_producers_are_answered_while_the_disk_is_given_back(
     outbox: Outbox, tmp_path: Path
 ) -> None:
     await accept(outbox, 2000)
-    await outbox.checkpoint()
+    await outbox.upkeep.checkpoint()
     await deliver(outbox)
 
-    giving = asyncio.create_task(outbox.checkpoint())
+    giving = asyncio.create_task(outbox.upkeep.checkpoint())
     await asyncio.sleep(0)
     outcomes = await outbox.accept([an_entry("in between")])
 

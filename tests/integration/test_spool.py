@@ -411,7 +411,7 @@ async def test_an_accepted_file_survives_the_outbox_being_opened_again(tmp_path:
         await world.arrive("events/a.json", event(1))
     outbox = Outbox(tmp_path / "state", {"elog": "", "events": ""})
     try:
-        page, _ = await outbox.list_entries()
+        page, _ = await outbox.looks.list_entries()
     finally:
         outbox.close()
 

@@ -181,7 +181,7 @@ async def test_an_upgrade_that_fails_changes_nothing(
     assert read_revision(database) == SCHEMA_REVISION
     assert "priority" not in columns(database)
     outbox = Outbox(tmp_path, URLS)
-    assert [one["key"] for one in (await outbox.list_entries())[0]] == ["a"]
+    assert [one["key"] for one in (await outbox.looks.list_entries())[0]] == ["a"]
     outbox.close()
 
 
@@ -238,5 +238,5 @@ async def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
     await filled(state_dir)
 
     outbox = Outbox(state_dir, URLS)
-    assert [one["key"] for one in (await outbox.list_entries())[0]] == ["a"]
+    assert [one["key"] for one in (await outbox.looks.list_entries())[0]] == ["a"]
     outbox.close()

@@ -151,9 +151,9 @@ def test_the_files_tell_pauses_and_how_much_waits_in_a_part(desk: Desk) -> None:
 
     async def fill() -> None:
         await outbox.accept([an_entry("b", scope="xpp"), an_entry("c", scope="xpp")])
-        await outbox.write_rest(Rest("events", "xpp", "parked", "locked", now, now + 9000, 1))
-        await outbox.begin_pause(Pause("events", now, None, "uid 0", "new disks"))
-        await outbox.begin_pause(Pause("elog", now - 5000, now - 1000, "uid 0", "over"))
+        await outbox.waits.write_rest(Rest("events", "xpp", "parked", "locked", now, now + 9000, 1))
+        await outbox.waits.begin_pause(Pause("events", now, None, "uid 0", "new disks"))
+        await outbox.waits.begin_pause(Pause("elog", now - 5000, now - 1000, "uid 0", "over"))
 
     asyncio.run(fill())
     outbox.close()
@@ -241,7 +241,7 @@ def test_a_look_does_not_hide_from_the_next_start_that_the_log_was_cut(tmp_path:
     outbox = Outbox(state_dir, URLS)
     outbox.recover(NOW)
     outbox.finish_salvage()
-    told = asyncio.run(outbox.salvaged())
+    told = asyncio.run(outbox.looks.salvaged())
     outbox.close()
     assert told is not None
     assert told.lost is None
