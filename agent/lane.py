@@ -236,8 +236,8 @@ class Lane:
     def _mind(self, group: Sequence[Claim], outcomes: Sequence[Outcome], tried_at: float) -> None:
         """Let the pace know what came of one request."""
         if (sign := sign_of(outcomes)) is not None:
-            # A search, or a large file, takes long without any haste of ours.
-            plain = not any(one.in_doubt or one.attachments for one in group)
+            # A large file takes long without any haste of ours.
+            plain = not any(one.attachments for one in group)
             took = self._clock.monotonic() - tried_at if plain else None
             resting = self.rests.get() is not None
             self.pace.heard(sign, began=tried_at, took=took, resting=resting)

@@ -3,8 +3,8 @@
 One number says it: the *window*, how many requests are in flight on average. From one on it is
 how many may be out at once; a window of 1/8 means that a request which took a second is
 followed by seven seconds of silence. It grows with every confirm and is halved when the
-backend is pressed: it asks for time, it loses an answer, or it takes more than half of the
-time that we would have waited. Beside the window stand limits that are kept exactly.
+backend is pressed: it asks for time, it loses an answer, or it takes a good part of
+the time that we would have waited. Beside the window stand limits that are kept exactly.
 
 Promises: no limit of the backend is ever exceeded, wherever the network delays a request; a
 new secret is tried by one request until it is known to be good; after a rest the window begins
@@ -20,11 +20,14 @@ from typing import Literal
 
 from adapters.base import Limit
 
-SMALLEST = 1 / 64
-AFTER_REST = 1 / 16
+SMALLEST = 1 / 32  # also the window after a rest, and at a start with a backlog
 STEP = 1 / 16  # what a confirm adds to the window, once it has been halved
 SHORTEST_TURN = 1 / 16  # of `first_delay_seconds`: a round trip counts as no shorter
-SLOW_PART = 1 / 2  # of `timeout_seconds`: an answer later than this was nearly lost
+# An answer is late beyond some part of `timeout_seconds` between these two, drawn each time: one
+# fixed part would make many agents slow down, and speed up, together.
+LATE_FROM, LATE_TO = 0.2, 0.6
+UNUSUAL = 3  # times what it takes in calm times: a backend may be slow and well
+MEMORY = 8  # calm answers
 CLOCK_MARGIN = 1.01  # the backend's clock may run a little slower than ours
 REMEMBERED_SECONDS = 60.0  # of requests, for limits that an adapter has yet to learn
 
@@ -61,6 +64,8 @@ class Pace:
         self._knee = self._window  # up to here the window doubles with every round trip
         self.proven = not terms.secret
         self._slowed_at = -math.inf
+        self._turn = 0.0  # how long the last request took
+        self._usual = 0.0  # how long one takes in calm times; 0: not known
         self._not_before = 0.0
         self._open = 0
         self._ended: deque[float] = deque()
@@ -116,21 +121,22 @@ class Pace:
         `took` None: it says nothing about the backend's load (a large file, a search). What
         fails while the backend rests only says that it is still away.
         """
-        slow = took is not None and took > self._terms.timeout_seconds * SLOW_PART
+        pressed = sign == "pressed" or (took is not None and self._is_late(took))
         if sign == "confirmed":
             self.proven = True
-        if sign == "pressed" or slow:
-            if not resting:
-                self._shrink(began)
-        elif sign == "confirmed":
+            self._learn(took)
+        if pressed and not resting:
+            self._shrink(began)
+        elif sign == "confirmed" and not pressed:
             self._grow()
+        self._turn = took or 0.0
         if not resting or sign == "pressed":
-            self._be_silent(took or 0.0)
+            self._be_silent()
 
     def rest_ended(self) -> None:
         """A confirm ended the backend's rest: many agents were waiting for the same moment."""
-        self._window = min(self._window, AFTER_REST)
-        self._be_silent(0.0)
+        self._window = min(self._window, SMALLEST)
+        self._be_silent()
 
     def start(self, *, backlog: bool, spent: int) -> None:
         """The agent starts, and finds a backlog or none.
@@ -141,12 +147,20 @@ class Pace:
         now = self._monotonic()
         self._ended.extend([now] * spent)
         if backlog:
-            self._window = min(self._window, AFTER_REST)
+            self._window = min(self._window, SMALLEST)
             self._not_before = now + self._terms.first_delay_seconds * self._dice()
 
     def try_now(self) -> None:
         """An operator's wish: forget how long was to be waited."""
         self._not_before = 0.0
+
+    def _is_late(self, took: float) -> bool:
+        part = LATE_FROM + (LATE_TO - LATE_FROM) * self._dice()
+        return took > max(self._terms.timeout_seconds * part, self._usual * UNUSUAL)
+
+    def _learn(self, took: float | None) -> None:
+        if took is not None and self._window >= self._terms.concurrency:
+            self._usual += (took - self._usual) / (MEMORY if self._usual else 1)
 
     def _shrink(self, began: float) -> None:
         # What began before the last halving was sent at the old pace: one sign is enough.
@@ -159,11 +173,13 @@ class Pace:
         step = min(self._window, 1.0) if self._window < self._knee else STEP
         self._window = min(self._terms.concurrency, self._window + step)
 
-    def _be_silent(self, took: float) -> None:
+    def _be_silent(self) -> None:
         """Less than one request in flight on average: a pause after each."""
         if self._window < 1:
             terms = self._terms
-            turn = max(terms.first_delay_seconds * SHORTEST_TURN, min(took, terms.timeout_seconds))
+            turn = max(
+                terms.first_delay_seconds * SHORTEST_TURN, min(self._turn, terms.timeout_seconds)
+            )
             silence = turn * (1 / self._window - 1) * (0.5 + self._dice())
             self._not_before = max(
                 self._not_before, self._monotonic() + min(silence, terms.max_delay_seconds)

@@ -81,7 +81,7 @@ async def test_a_foreign_success_may_have_landed(world: LaneWorld) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "rests"),
-    [(30.0, 31.0), (7200.0, 3600.0), (None, 1.0), (0.0, 1.0), (-5.0, 1.0), (float("nan"), 1.0)],
+    [(30.0, 45.0), (7200.0, 3600.0), (None, 1.0), (0.0, 1.0), (-5.0, 1.0), (float("nan"), 1.0)],
 )
 async def test_a_throttled_backend_rests_as_long_as_it_asks(
     world: LaneWorld, asked: float | None, rests: float

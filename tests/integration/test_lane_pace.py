@@ -73,7 +73,7 @@ async def test_retry_after_is_obeyed_and_then_it_goes_slower(tmp_path: Path) -> 
         world.adapter.script[50] = Throttled("429", retry_after=30)
         came = times_of(world)
 
-        await world.live(60)
+        await world.live(90)
 
         before, after = came[40:51], came[51:62]
         assert after[0] - before[-1] >= 30

@@ -218,8 +218,8 @@ async def test_a_backend_that_is_back_is_not_overrun(tmp_path: Path) -> None:
         went = [(round(at, 2), number) for at, number in sent if number]
         # One at a time with shrinking pauses between them, then more and more together: twice as
         # many up to half of what it was, and then by small steps.
-        assert went[:5] == [(0.0, 1), (1.41, 1), (2.06, 1), (2.34, 1), (2.44, 1)]
-        assert [number for _, number in went[5:11]] == [1, 2, 4, 4, 4, 4]
+        assert went[:6] == [(0.0, 1), (2.91, 1), (4.31, 1), (4.97, 1), (5.25, 1), (5.34, 1)]
+        assert [number for _, number in went[6:12]] == [1, 2, 4, 4, 4, 4]
         assert max(number for _, number in went) == 8
 
 
@@ -232,7 +232,7 @@ async def test_pauses_after_a_rest_are_drawn(world: LaneWorld) -> None:
 
     await world.step()
 
-    assert await world.step() == pytest.approx(0.5 * 15 / 16)
+    assert await world.step() == pytest.approx(0.5 * 31 / 16)
 
 
 async def test_a_scope_whose_entries_are_gone_rests_no_more(world: LaneWorld) -> None:

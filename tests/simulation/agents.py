@@ -185,7 +185,7 @@ class Agent:
         self._on_wire -= 1
         self.pace.end()
         outcome = answer if isinstance(answer, DeliveryError) else PROOF if answer else None
-        took = None if entry.in_doubt else now - began
+        took = now - began
         sign = sign_of([outcome]) if outcome is not None else "neither"
         self.pace.heard(sign, began=began, took=took, resting=self.rests.get() is not None)
         if outcome is PROOF:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.simulation.scene import Story
 
 PART = 0.95  # of the backlog has to be delivered until a site counts as recovered
-SHORTEST_LAG, LONGEST_LAG = 5, 300  # seconds in which agents could come back together
+SHORTEST_LAG, LONGEST_LAG = 15, 300  # seconds after which agents could come together again
 SETTLED = 600  # seconds of an outage after which everybody has noticed it
 
 
@@ -66,7 +66,7 @@ def means(series: Sequence[int], seconds: int) -> list[float]:
 
 def echo(series: Sequence[int]) -> float:
     """The highest autocorrelation at any lag in question, of what differs from the trend."""
-    rough = [one - trend for one, trend in zip(series, trends(series, 60), strict=True)]
+    rough = [one - trend for one, trend in zip(series, trends(series, 30), strict=True)]
     power = sum(one * one for one in rough)
     lags = range(SHORTEST_LAG, min(LONGEST_LAG, len(rough) // 3))
     if not power or not lags:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Limit, Rejected, Throttled, Uncertain, Unreachable
 from agent.delivery import Outcome, Postponed, Unclear, sign_of
-from agent.pace import AFTER_REST, SMALLEST, STEP, Pace, Sign, Terms
+from agent.pace import LATE_FROM, LATE_TO, SMALLEST, STEP, UNUSUAL, Pace, Sign, Terms
 from agent.retry import Bug
 from storage.entry import Receipt
 from tests.lane_world import FakeClock
@@ -106,12 +106,12 @@ def test_after_a_rest_the_window_doubles_up_to_half_of_what_was_too_much(clock: 
     hear(pace, clock, "pressed")
     pace.rest_ended()
     windows = [pace.window]
-    for _ in range(10):
+    for _ in range(11):
         hear(pace, clock, "confirmed")
         windows.append(pace.window)
 
-    assert windows[:8] == [AFTER_REST, 1 / 8, 1 / 4, 1 / 2, 1, 2, 3, 4]
-    assert windows[8:] == [4 + STEP, 4 + 2 * STEP, 4 + 3 * STEP]
+    assert windows[:9] == [SMALLEST, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 3, 4]
+    assert windows[9:] == [4 + STEP, 4 + 2 * STEP, 4 + 3 * STEP]
 
 
 def test_a_small_window_is_an_average_of_requests_in_flight(clock: FakeClock) -> None:
@@ -154,16 +154,58 @@ def test_an_operator_who_cannot_wait_ends_the_silence(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("took", "window"), [(4.9, 8.0), (5.1, 4.0), (None, 8.0)], ids=["in time", "slow", "unknown"]
+    ("took", "roll", "window"),
+    [
+        (10 * LATE_FROM - 0.1, 0.0, 8.0),
+        (10 * LATE_FROM + 0.1, 0.0, 4.0),
+        (10 * LATE_TO - 0.1, 1.0, 8.0),
+        (10 * LATE_TO + 0.1, 1.0, 4.0),
+        (None, 0.0, 8.0),
+    ],
 )
-def test_an_answer_that_was_nearly_lost_is_pressure(
-    clock: FakeClock, took: float | None, window: float
+def test_an_answer_that_takes_a_good_part_of_our_patience_is_pressure(
+    clock: FakeClock, took: float | None, roll: float, window: float
 ) -> None:
-    pace = a_pace(clock, 8, timeout_seconds=10)
+    pace = a_pace(clock, 8, roll=roll, timeout_seconds=10)
 
     hear(pace, clock, "confirmed", took=took)
 
     assert pace.window == window
+
+
+@pytest.mark.parametrize(("more", "window"), [(-0.1, 2.0), (0.1, 1.0)])
+def test_a_backend_that_is_always_slow_is_not_under_pressure(
+    clock: FakeClock, more: float, window: float
+) -> None:
+    pace = a_pace(clock, 2, timeout_seconds=10)
+    hear(pace, clock, *["confirmed"] * 100, took=1.9)
+    assert pace.window == 2
+
+    hear(pace, clock, "confirmed", took=1.9 * UNUSUAL + more)
+
+    assert pace.window == window
+
+
+def test_what_is_usual_is_learnt_in_calm_times_only(clock: FakeClock) -> None:
+    pace = a_pace(clock, 2, timeout_seconds=10)
+    hear(pace, clock, "pressed")
+
+    hear(pace, clock, *["confirmed"] * 3, took=1.0)
+    assert pace._usual == 0.0
+    hear(pace, clock, *["confirmed"] * 50, took=1.0)
+
+    assert pace._usual == pytest.approx(1.0)
+
+
+def test_the_pauses_after_a_rest_are_as_long_as_the_probe_took(clock: FakeClock) -> None:
+    pace = a_pace(clock, 1)
+    began = clock.monotonic()
+    clock.advance(2)
+    pace.heard("confirmed", began=began, took=2.0, resting=True)
+
+    pace.rest_ended()
+
+    assert pace.wait() == pytest.approx(2.0 * (1 / SMALLEST - 1))
 
 
 def test_an_unproven_secret_is_tried_by_one_request(clock: FakeClock) -> None:
@@ -183,7 +225,7 @@ def test_a_start_with_a_backlog_is_late_by_a_random_moment_and_gentle(clock: Fak
         pace = a_pace(clock, roll=roll, first_delay_seconds=2)
         pace.start(backlog=True, spent=0)
         waits.append(pace.wait())
-        assert pace.window == AFTER_REST
+        assert pace.window == SMALLEST
 
     assert waits == pytest.approx([0.0, 1.0, 2.0], abs=0.01)
 
