@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.simulation.scene import Story
 
 PART = 0.95  # of the backlog has to be delivered until a site counts as recovered
-SHORTEST_LAG, LONGEST_LAG = 15, 300  # seconds after which agents could come together again
+SHORTEST_LAG, LONGEST_LAG = 15, 330  # seconds after which agents could come together again
 SETTLED = 600  # seconds of an outage after which everybody has noticed it
 
 
