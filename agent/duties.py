@@ -58,7 +58,7 @@ class Duties:
             Recurring("entries:expire", EXPIRY_SECONDS, self.expire_entries),
             Recurring("entries:clamp", CLAMP_SECONDS, self.clamp),
             Recurring("times:correct", CLOCK_SECONDS, self.correct_times),
-            Recurring("database:examine", EXAMINE_SECONDS, self.examine),
+            Recurring("database:examine", EXAMINE_SECONDS, self.examine, at_start=True),
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
             # At start as well: a kill leaves a long log behind.
             Recurring("database:checkpoint", CHECKPOINT_SECONDS, self.checkpoint, at_start=True),

@@ -156,10 +156,10 @@ class Database:
 def _numbers(image: Image) -> dict[str, int]:
     """The last numbers that the damaged database gave out, as far as it says."""
     with suppress(Exception):  # anything may stand there; then the time serves as a number
-        cells = [cell for page in image.walk(1) if page for cell in image.cells(page)[0]]
+        cells = [cell for page in image.walk(1) if page for cell in image.rows(page)]
         (root,) = [one.values[3] for one in cells if one.values[1] == "sqlite_sequence"]
         assert isinstance(root, int)
-        rows = [one.values for page in image.walk(root) if page for one in image.cells(page)[0]]
+        rows = [one.values for page in image.walk(root) if page for one in image.rows(page)]
         return {str(name): int(last) for name, last in rows}  # type: ignore[arg-type]
     return {}
 

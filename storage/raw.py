@@ -81,21 +81,26 @@ class Image:
             if number not in self._free and not self._is_map(number):
                 yield number
 
-    def cells(self, number: int) -> tuple[list[Cell], int]:
-        """The rows on a leaf page, and how many of its rows cannot be read. Raises Unreadable."""
-        content = self.page(number)
-        base = FIRST_HEADER if number == 1 else 0
-        kind = content[base]
+    def rows(self, number: int) -> Iterator[Cell]:
+        """The readable rows of a table's leaf page; none of any other page."""
+        if self.kind(number) == LEAF:
+            yield from (cell for cell in self.cells(number) if cell is not None)
+
+    def cells(self, number: int) -> Iterator[Cell | None]:
+        """What a page holds; None for what cannot be read. Raises Unreadable."""
+        kind = self.kind(number)
         if kind not in (LEAF, INDEX_LEAF, INDEX_INTERIOR):
             raise Unreadable(f"page {number} holds no rows")
-        found: list[Cell] = []
-        bad = 0
-        for place in self._places(content, base):
+        content = self.page(number)
+        for place in self._places(content, FIRST_HEADER if number == 1 else 0):
             try:
-                found.append(self._cell(content, place, kind))
+                yield self._cell(content, place, kind)
             except (Unreadable, IndexError, struct.error, UnicodeDecodeError):
-                bad += 1
-        return found, bad
+                yield None
+
+    def kind(self, number: int) -> int:
+        """The first byte of a page, which says what it is. Raises Unreadable."""
+        return self.page(number)[FIRST_HEADER if number == 1 else 0]
 
     def walk(self, root: int) -> Iterator[int | None]:
         """The pages of a tree that hold rows; a None for each that is not what it should be."""

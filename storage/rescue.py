@@ -31,7 +31,7 @@ from storage.writer import Writer
 
 T = TypeVar("T")
 
-CHUNK = 200  # rows in one transaction: accepts wait for it
+CHUNK = 500  # rows in one transaction: accepts wait for it
 LISTED = 1000  # lost entries that the database names; the file beside the wreck names all
 LOST = "lost.ndjson"
 PAUSE_SECONDS = 1.0
@@ -175,18 +175,22 @@ class Rescue:
     def _miss(self, wreck: Wreck, found: Tally, ask: Callable[[Any], Any]) -> bool:
         """Find out what is gone; keep what is left of it beside the wreck."""
         witness = wreck.witness()
-        keys = wreck.keys()
+        gone: list[str] = []
+        left: dict[str, str] = {}
+        for ids in chunks(sorted(witness.ids)):
+            missing = sorted(set(ids) - ask(partial(salvage.fates, ids=ids)))
+            if missing:
+                gone += missing
+                left |= ask(partial(salvage.payloads_of, ids=missing))
+            ask(partial(salvage.drop_strays, ids=ids))
+        keys = wreck.keys(set(gone)) if gone else {}
         with (wreck.folder / LOST).open("w", encoding="utf-8") as file:
-            for ids in chunks(sorted(witness.ids)):
-                gone = sorted(set(ids) - ask(partial(salvage.fates, ids=ids)))
-                payloads = ask(partial(salvage.payloads_of, ids=gone)) if gone else {}
-                for id_ in gone:
-                    address = dict(zip(("backend", "kind", "key"), keys.get(id_, ()), strict=False))
-                    row = {"id": id_, **address, "why": "its row could not be read"}
-                    found.lost.append(row)
-                    file.write(json.dumps({**row, "payload": payloads.get(id_)}) + "\n")
-                    self._keep_files(wreck.folder, id_)
-                ask(partial(salvage.drop_strays, ids=ids))
+            for id_ in gone:
+                address = dict(zip(("backend", "kind", "key"), keys.get(id_, ()), strict=False))
+                row = {"id": id_, **address, "why": "its row could not be read"}
+                found.lost.append(row)
+                file.write(json.dumps({**row, "payload": left.get(id_)}) + "\n")
+                self._keep_files(wreck.folder, id_)
         return witness.whole
 
     def _keep_files(self, folder: Path, id_: str) -> None:

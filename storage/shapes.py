@@ -27,20 +27,21 @@ class Shape:
     table: str
     columns: tuple[Column[Any], ...]
     least: int
+    defaults: Mapping[str, Any]  # worked out once: a million rows ask for them
+    rowid: str | None  # the column that SQLite keeps apart from the row
 
     def fits(self, values: Values) -> bool:
         """Can these be the values of a row of this table?"""
         if not self.least <= len(values) <= len(self.columns):
             return False
-        return all(_fits(one, value) for one, value in zip(self.columns, values, strict=False))
+        return all(map(_fits, self.columns, values))
 
     def row(self, cell: Cell) -> dict[str, Any]:
         """The row by the names of its columns; those added since have their defaults."""
-        row = {one.name: _default(one) for one in self.columns}
-        row |= {one.name: value for one, value in zip(self.columns, cell.values, strict=False)}
-        for one in self.columns:
-            if _is_rowid(one):
-                row[one.name] = cell.rowid
+        row = dict(self.defaults)
+        row.update(zip(self.defaults, cell.values, strict=False))
+        if self.rowid is not None:
+            row[self.rowid] = cell.rowid
         return row
 
 
@@ -79,7 +80,9 @@ def _shapes() -> Mapping[str, Shape]:
     for name, table in metadata.tables.items():
         columns = tuple(table.columns)
         added = sum(1 for one in columns if one.name in ADDED)
-        made[name] = Shape(name, columns, len(columns) - added)
+        defaults = {one.name: _default(one) for one in columns}
+        rowid = next((one.name for one in columns if _is_rowid(one)), None)
+        made[name] = Shape(name, columns, len(columns) - added, defaults, rowid)
     return made
 
 

@@ -210,7 +210,7 @@ def entry_pages(folder: Path) -> list[tuple[int, set[str]]]:
     wreck = Wreck(folder, DATABASE)
     try:
         return [
-            (page, {str(cell.values[1]) for cell in wreck._image.cells(page)[0]})
+            (page, {str(cell.values[1]) for cell in wreck._image.rows(page)})
             for _, page in wreck._pages["entry"]
         ]
     finally:
