@@ -182,10 +182,8 @@ class Daemon:
         # First this: what a damaged database knew of them comes back after the look below.
         outbox.before_deliveries(_in_loop(partial(_load_rests, outbox, lanes)))
         await _load_rests(outbox, lanes)
-        rates = await outbox.looks.rates(now=self._clock.now())
-        for name, lane in lanes.items():
-            backlog = await outbox.next_due(name) is not None
-            lane.pace.start(backlog=backlog, spent=round(rates.get(name, 0)))
+        for lane in lanes.values():
+            await lane.look_back()
         intake = Intake(
             outbox,
             wiring.backend_kinds(self._settings),

@@ -94,6 +94,13 @@ class Lane:
         self.pace.try_now()
         self.wake()
 
+    async def look_back(self) -> None:
+        """Before the first step: what an earlier life has left to do, and what it has just sent."""
+        name, now = self.route.name, self._clock.now()
+        backlog = await self._outbox.next_due(name) is not None
+        rates = await self._outbox.looks.rates(now=now)
+        self.pace.start(backlog=backlog, spent=round(rates.get(name, 0)))
+
     async def run(self) -> None:
         """Drain until `stop`."""
         while not self._stopping:

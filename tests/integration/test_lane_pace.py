@@ -149,3 +149,39 @@ async def test_an_agent_that_dies_again_and_again_does_not_hammer_the_backend(
         rest = await world.rest()
         assert rest is not None
         assert rest.failures == 9
+
+
+async def test_a_start_with_a_backlog_is_late_by_a_moment_and_one_without_is_not(
+    tmp_path: Path,
+) -> None:
+    with lane_world(tmp_path) as world:
+        await world.lane.look_back()
+        await world.accept("fresh")
+        await world.step()
+        assert await world.state("fresh") == "delivered"
+
+        await world.accept("old", "older")
+        await world.restart()
+        await world.lane.look_back()
+        nap = await world.step()
+
+        assert nap == pytest.approx(world.policy.first_delay_seconds)
+        world.clock.advance(nap)
+        await world.step()
+        assert world.outbox.delivered["events"] == 2
+
+
+async def test_what_was_sent_before_a_restart_still_counts(tmp_path: Path) -> None:
+    kind = a_kind(limits=lambda _: [Limit(5, 30)])
+    with lane_world(tmp_path, kind=kind) as world:
+        await world.accept(*[f"e{n}" for n in range(5)])
+        await world.live(1)
+        await world.restart()
+        await world.lane.look_back()
+        await world.accept("next")
+
+        await world.live(29)
+        assert await world.state("next") == "pending"
+        await world.live(3)
+
+        assert await world.state("next") == "delivered"

@@ -255,6 +255,7 @@ def test_a_request_counts_as_long_as_it_may_still_arrive(clock: FakeClock) -> No
     pace.begin()
     clock.advance(25)
     assert pace.free(0) == 0
+    assert pace.limited() > 0
     pace.end()
 
     clock.advance(9.9)
