@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 from tests.door_client import form
@@ -19,6 +20,7 @@ from tests.world import EXPERIMENTS, NDJSON, World
 
 WORDS = ("beam", "dump", "shutter", "µm", "naïve", "測定", "jitter", "ﬁlter\tquench", "<b>&amp;")
 NOT_NOW = (429, 503, 507)
+CUT = (OSError, ValueError, HTTPException)  # away, killed, or half an answer
 LONGEST_FILE = 40_000  # bytes
 
 
@@ -91,7 +93,7 @@ class Hands:
             status, answer = self._world.request(
                 "POST", "/v1/entries", letter.body, letter.media_type, timeout=timeout
             )
-        except (OSError, ValueError):  # cut: away, killed, or half an answer
+        except CUT:
             return False
         if status in NOT_NOW:
             return False

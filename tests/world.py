@@ -145,7 +145,7 @@ class World:
         """Does it answer just now?"""
         try:
             return self.request("GET", "/healthz", timeout=0.3)[0] == HTTPStatus.OK
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             return False
 
     def kill(self) -> None:

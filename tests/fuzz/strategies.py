@@ -66,7 +66,21 @@ def nearly_markdown(draw: st.DrawFn) -> bytes:
     """Front matter and text."""
     keys = st.sampled_from([*KEYS, "Run", "a key", "-", "#"])
     scalars = st.text(max_size=12) | st.sampled_from(
-        ["12", "true", "[a, b]", "[", '"x"', "'it''s'", "current", "- a=b", "{", "xpptut15"]
+        [
+            '"unclosed',
+            '"a\\q"',
+            "'",
+            "12",
+            "true",
+            "[a, b]",
+            "[",
+            '"x"',
+            "'it''s'",
+            "current",
+            "- a=b",
+            "{",
+            "xpptut15",
+        ]
     )
     lines = [f"{draw(keys)}: {draw(scalars)}" for _ in range(draw(st.integers(0, 4)))]
     fence = draw(st.sampled_from(["---", "--- ", "----", ""]))
@@ -74,7 +88,20 @@ def nearly_markdown(draw: st.DrawFn) -> bytes:
     return draw(damaged(text.encode("utf-8", "surrogatepass")))
 
 
+FORM = "multipart/form-data; boundary=frontier"
 FILES = st.binary(max_size=200) | nearly_json() | nearly_markdown()
+
+
+@st.composite
+def posted(draw: st.DrawFn) -> bytes:
+    """A request without fault, whose body may have any."""
+    media = draw(st.sampled_from(["application/json", "application/x-ndjson", FORM]))
+    body = draw(nearly_multipart() if media == FORM else nearly_json() | st.binary(max_size=50))
+    head = (
+        f"POST /v1/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 @st.composite

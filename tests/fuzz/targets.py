@@ -16,7 +16,7 @@ from agent.spool import formats
 from tests.door import Door
 from tests.fuzz import ground
 from tests.fuzz.ground import BACKENDS, SocketGround, SpoolGround
-from tests.fuzz.strategies import ENVIRONMENTS, FILES, nearly_http, nearly_settings
+from tests.fuzz.strategies import ENVIRONMENTS, FILES, nearly_http, nearly_settings, posted
 
 Target = Callable[[bytes], object]
 
@@ -94,7 +94,7 @@ def _socket(how: str) -> Target:
     door = Door(patience=Patience(header_seconds=1, body_seconds=1, linger_seconds=0.2))
     under = SocketGround(door.__enter__())
 
-    @given(nearly_http())
+    @given(posted() | nearly_http())
     @QUICK
     def shaped(data: bytes) -> None:
         under.raw_request(data)

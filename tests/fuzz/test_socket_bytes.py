@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent.listener.peers import Patience
 from tests.door import Door
 from tests.fuzz.ground import SocketGround
-from tests.fuzz.strategies import nearly_http
+from tests.fuzz.strategies import nearly_http, posted
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def ground() -> Iterator[SocketGround]:
         yield SocketGround(door)
 
 
-@given(nearly_http())
+@given(posted() | nearly_http())
 @settings(max_examples=250)
 def test_any_request_is_answered_below_500_and_harms_nobody(
     ground: SocketGround, raw: bytes

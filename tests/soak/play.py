@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from tests.handing import Hands
+from tests.handing import CUT, Hands
 from tests.ledgers import BACKENDS, Balance, Books, close_the_books, ledger, mark_of
 from tests.soak.producers import Crowd
 from tests.soak.schedule import Schedule
@@ -23,7 +23,8 @@ DRAIN_SECONDS = 180.0
 FRESH_SECONDS = 15.0
 LOOK_SECONDS = 0.5
 # What the agent says of itself that no trouble outside excuses.
-TRACEBACK = re.compile(r"^Traceback.*\n(?:[ \t].*\n)*.*\n", re.MULTILINE)
+TRACEBACK = re.compile(r"^Traceback", re.MULTILINE)
+LONGEST_TOLD = 3000  # characters
 BUGS = ("adapter.bug", "loop.stopped")
 
 
@@ -105,7 +106,7 @@ class Play:
     def _look(self) -> None:
         try:
             code, status = self.world.request("GET", "/v1/status", timeout=0.3)
-        except (OSError, ValueError):
+        except CUT:
             return
         if code != HTTPStatus.OK:  # a full disk keeps even a reader from reading
             return
@@ -204,9 +205,11 @@ class Play:
         """Lines of the agent's log that tell of a bug."""
         text = self.world.log.read_text(errors="replace")
         found = [line for line in text.splitlines() if any(f'"{event}"' in line for event in BUGS)]
+        begun = [one.start() for one in TRACEBACK.finditer(text)]
+        windows = [text[at : at + LONGEST_TOLD] for at in begun]
         # libfaketime answers a sleep that began before the clock was set with EINVAL.
-        found += [one for one in TRACEBACK.findall(text) if "time.sleep(" not in one]
-        return [f"the agent's log: {one[:1500]}" for one in found[:20]]
+        found += [one for one in windows if "time.sleep(" not in one]
+        return [f"the agent's log: {one[:LONGEST_TOLD]}" for one in found[:20]]
 
 
 def violations_of(balance: Balance) -> list[str]:
