@@ -24,6 +24,7 @@ from tests.emulators.elog import ElogEmulator
 from tests.emulators.event_manager import EventManager
 from tests.emulators.kit import Served
 from tests.emulators.telemetry import TelemetryEmulator
+from tests.zygote import Forked, Zygote
 
 EXPERIMENT = "mfxl1000123"
 EXPERIMENTS = (EXPERIMENT, "mfxl1000224", "mfxl1000325")
@@ -80,9 +81,10 @@ attempt_timeout_seconds = 3
 
 
 class World:
-    """The four backends, the settings, the daemon."""
+    """The four backends, the settings, the daemon. `zygote`: the daemon is forked from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, zygote: Zygote | None = None) -> None:
+        self.zygote = zygote
         # Not below pytest's tmp_path: a Unix socket's path ends at 107 bytes.
         self.home = Path(tempfile.mkdtemp(prefix="hf-"))
         self.elog = ElogEmulator(experiments=EXPERIMENTS, lock_guards_posts=True)
@@ -102,7 +104,7 @@ class World:
         self.config.write_text(SETTINGS.format(home=self.home, **addresses))
         (self.home / "elog-password").write_text("secret\n")
         self.log = self.home / "daemon.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def spool(self) -> Path:
@@ -119,12 +121,17 @@ class World:
         self, environment: Mapping[str, str] | None = None, *, prefix: Sequence[str] = ()
     ) -> None:
         """Start the daemon and wait for nothing."""
+        arguments = ["--config", str(self.config), "run"]
+        told = {**os.environ, **(environment or {})}
+        if self.zygote is not None:
+            self.process = self.zygote.start(arguments, told, self.log)
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "agent.cli", "--config", str(self.config), "run"],
+                [*prefix, sys.executable, "-m", "agent.cli", *arguments],
                 stderr=log,
                 stdout=log,
-                env={**os.environ, **(environment or {})},
+                env=told,
             )
 
     def revive(self) -> None:

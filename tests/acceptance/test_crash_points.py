@@ -23,6 +23,7 @@ from tests.builders import repository
 from tests.handing import Hands, Letter
 from tests.ledgers import BACKENDS, Books, Told, close_the_books, payload
 from tests.world import World, wait_until
+from tests.zygote import Zygote
 
 DEATH_SECONDS = 20.0
 DRAIN_SECONDS = 90.0
@@ -142,7 +143,7 @@ def keep_as_of_old(state_dir: Path, books: Books) -> None:
 def test_a_death_at_any_step_loses_invents_and_doubles_nothing(
     steps: list[str], posts: bool
 ) -> None:
-    with World() as world:
+    with Zygote() as zygote, World(zygote) as world:
         world.start()
         world.kill()
         lives = Lives(world)
@@ -152,7 +153,7 @@ def test_a_death_at_any_step_loses_invents_and_doubles_nothing(
 
 
 def test_a_death_at_any_step_of_an_upgrade_loses_nothing() -> None:
-    with World() as world:
+    with Zygote() as zygote, World(zygote) as world:
         lives = Lives(world)
         keep_as_of_old(world.home / "state", lives.books)
         for step in MIGRATION:

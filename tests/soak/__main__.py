@@ -36,7 +36,11 @@ def main() -> int:
     schedule.write(file)
     with View(console, schedule) as view:
         play = Play(
-            schedule, producers=given.producers, told=view.tell, keep=file.with_suffix(".log")
+            schedule,
+            producers=given.producers,
+            told=view.tell,
+            keep=file.with_suffix(".log"),
+            quick=given.quick,
         )
         result = play.run()
     result.schedule = str(file)
@@ -54,6 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--producers", type=int, default=3)
     parser.add_argument("--schedule", type=Path, help="play this file instead of a seed")
     parser.add_argument("--out", type=Path, default=PLACE, help="where schedule and log are kept")
+    parser.add_argument("--quick", action="store_true", help="for make test: see tests/zygote.py")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     return parser.parse_args()
 

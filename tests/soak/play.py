@@ -63,11 +63,14 @@ Told = Callable[[float, "Play"], None]
 class Play:
     """The schedule on a stage, with producers. `told` hears how it goes, now and then."""
 
-    def __init__(self, schedule: Schedule, *, producers: int, told: Told, keep: Path) -> None:
+    def __init__(
+        self, schedule: Schedule, *, producers: int, told: Told, keep: Path, quick: bool = False
+    ) -> None:
         self.schedule = schedule
         self.books = Books()
         self._told = told
         self._keep = keep
+        self._quick = quick
         self.world = World()
         self.stage = Stage(self.world)
         self.crowd = Crowd(self.world, self.books, schedule.seed, producers)
@@ -76,7 +79,7 @@ class Play:
     def run(self) -> Result:
         """Play it to the end; nothing of it stays but the log of a play that went wrong."""
         try:
-            self.stage.begin()
+            self.stage.begin(quick=self._quick)
             self.crowd.begin()
             self._play()
             self._wind_up()

@@ -18,6 +18,7 @@ from typing import Any
 from storage.crash import VARIABLE
 from tests.soak.schedule import Act
 from tests.world import World, wait_until
+from tests.zygote import Zygote
 
 DISK_MIB = 48
 GRACE_SECONDS = 5.0  # as in the settings of the world
@@ -53,8 +54,10 @@ class Stage:
         self.played[act.verb] += 1
         getattr(self, f"_{act.verb}")(**act.what)
 
-    def begin(self) -> None:
-        """The first life."""
+    def begin(self, *, quick: bool) -> None:
+        """The first life. `quick`: as `tests.zygote` has it."""
+        if quick:
+            self.world.zygote = Zygote(self._faketime())
         self._start()
         wait_until(self.world.answers, 30)
 
@@ -92,9 +95,11 @@ class Stage:
             self._start()
 
     def close(self) -> None:
-        """Take the disk away."""
+        """End the agent, and take its disk away."""
+        self.world.kill_if_alive()
+        if self.world.zygote is not None:
+            self.world.zygote.close()
         if self._disk is not None:
-            self.world.kill_if_alive()
             subprocess.run(["umount", "--lazy", str(self._disk)], check=False)
 
     # The agent.
