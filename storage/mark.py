@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 NAME = "outbox.mark"
+LENGTH = 64  # bytes: of every mark the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,33 @@ def read_mark(folder: Path) -> Mark | None:
 
 def write_mark(folder: Path, mark: Mark) -> None:
     """Leave a mark, durably. A disk that refuses it is told about elsewhere."""
+    content = json.dumps(asdict(mark)).ljust(LENGTH).encode()
+    with suppress(OSError):
+        if not _overwritten(folder / NAME, content):
+            _write_anew(folder, content)
+
+
+def _overwritten(place: Path, content: bytes) -> bool:
+    """Write over a mark of the same length: that takes no room, so a full disk takes it too.
+
+    A stop on a full disk would otherwise look like a log that was lost.
+    """
+    if not place.exists() or place.stat().st_size != len(content):
+        return False
+    with place.open("r+b") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def _write_anew(folder: Path, content: bytes) -> None:
     fresh = folder / f".{NAME}"
     try:
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(asdict(mark), file)
+        with fresh.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(folder / NAME)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -7,13 +7,14 @@ that it outlives the daemon.
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from storage.mark import Mark, read_mark, write_mark
 from tests.ledgers import balance, payload
 from tests.world import World, wait_until
 
@@ -115,19 +116,33 @@ def test_on_a_full_disk_producers_are_refused_and_deliveries_go_on() -> None:
         assert world.stop() == 0
 
 
-def test_an_agent_that_is_killed_on_a_full_disk_starts_on_it_again() -> None:
+@pytest.mark.parametrize("end", [World.kill, World.stop])
+def test_an_agent_that_ends_on_a_full_disk_starts_on_it_again(
+    end: Callable[[World], object],
+) -> None:
     with World() as world, small_disk(world) as disk:
         world.start(prefix=disk.prefix)
         pause(world, "pause")
         accepted = put_until_refused(world, 40)
         disk.fill()
-        world.kill()
+        end(world)
 
         world.start(prefix=disk.prefix)
+        assert "database.damaged" not in world.log.read_text()
         pause(world, "resume")
 
         wait_until(lambda: balance(world, accepted).exact, 20, world.status)
         assert world.stop() == 0
+
+
+def test_a_full_disk_takes_the_word_that_all_was_put_away() -> None:
+    with World() as world, small_disk(world) as disk:
+        write_mark(disk.state, Mark("0001", clean=False))
+        disk.fill()
+
+        write_mark(disk.state, Mark("0001", clean=True))
+
+        assert read_mark(disk.state) == Mark("0001", clean=True)
 
 
 def test_an_agent_without_any_room_waits_for_it_and_says_so() -> None:
