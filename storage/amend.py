@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, text
 
+from storage import crash
 from storage.dialect import in_chunks
 from storage.entry import Failure
 from storage.history import attempt_row, told
@@ -98,14 +99,18 @@ def hold(
     connection: Connection, ids: Sequence[str], *, now: int, who: str, reason: str = ""
 ) -> dict[str, Found]:
     """Waiting entries wait for an operator from now on. Results as for `retry`."""
-    return _set_state(connection, "hold", ids, now=now, who=who, reason=reason)
+    found = _set_state(connection, "hold", ids, now=now, who=who, reason=reason)
+    crash.point("hold.written")
+    return found
 
 
 def release(
     connection: Connection, ids: Sequence[str], *, now: int, who: str, reason: str = ""
 ) -> dict[str, Found]:
     """What was held waits for delivery again, as it did before. Results as for `retry`."""
-    return _set_state(connection, "release", ids, now=now, who=who, reason=reason)
+    found = _set_state(connection, "release", ids, now=now, who=who, reason=reason)
+    crash.point("release.written")
+    return found
 
 
 def _set_state(

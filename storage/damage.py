@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from storage import crash
 from storage.attachments import fsync_folder
 from storage.engine import file_uri, unwritten_mode
 from storage.errors import is_damage
@@ -118,12 +119,14 @@ def set_aside(path: Path, damage: Damage, now: int) -> Path:
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + ending).rename(folder / (path.name + ending))
+            crash.point("salvage.parted")
     said = {"at": now, "reason": damage.reason, "stale": damage.stale}
     if not (folder / CAUSE).exists():
         with suppress(OSError):  # a full disk: the name of the folder says when, at least
             (folder / CAUSE).write_text(json.dumps(said), encoding="utf-8")
     for one in (folder, folder.parent, path.parent):
         fsync_folder(one)
+    crash.point("salvage.aside")
     return folder
 
 

@@ -6,6 +6,7 @@ the agent does to a pause by itself never meets one that an operator has begun m
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
+from storage import crash
 from storage.dialect import upsert
 from storage.entry import Pause
 from storage.lists import iso
@@ -29,12 +30,14 @@ def begin_pause(connection: Connection, one: Pause) -> None:
     told = [f"until {iso(one.until)}"] if one.until is not None else []
     detail = ": ".join([*told, *([one.reason] if one.reason else [])])
     _write_audit(connection, "pause", one.backend, at=one.since, who=one.who, detail=detail)
+    crash.point("pause.written")
 
 
 def end_pause(connection: Connection, backend: str, *, now: int, who: str, reason: str) -> None:
     """End the pause of a backend, if it has one."""
     connection.execute(delete(pause).where(pause.c.backend == backend))
     _write_audit(connection, "resume", backend, at=now, who=who, detail=reason)
+    crash.point("resume.written")
 
 
 def forget_pause(connection: Connection, over: Pause, *, now: int, who: str, reason: str) -> bool:

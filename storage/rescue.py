@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert
 
-from storage import salvage
+from storage import crash, salvage
 from storage.damage import REPORT, cause_of, unsalvaged
 from storage.database import Database, Tell
 from storage.errors import DiskRefused
@@ -157,6 +157,7 @@ class Rescue:
         ask = partial(self._ask, life)
         for rows in chunks(wreck.rows("receipt")):
             self._count(found, ask(partial(salvage.restore_receipts, rows=rows, terms=terms)))
+        crash.point("salvage.receipts")
         for table in (*salvage.PLAIN, "body", "attachment"):
             for rows in chunks(wreck.rows(table)):
                 if table == "tally":
@@ -165,6 +166,7 @@ class Rescue:
                     ask(partial(salvage.restore_plain, table=table, rows=rows))
         for rows in chunks(wreck.rows("entry")):
             self._count(found, ask(partial(salvage.restore_entries, rows=rows, terms=terms)))
+        crash.point("salvage.entries")
         for table in ("label", "attempt"):
             for rows in chunks(wreck.rows(table)):
                 ask(partial(salvage.restore_plain, table=table, rows=rows))
@@ -227,7 +229,9 @@ class Rescue:
         unfinished = folder / f".{REPORT}"
         unfinished.write_text(json.dumps({**row, "detail": detail}), encoding="utf-8")
         self._ask(life, note)
+        crash.point("salvage.told")
         unfinished.rename(folder / REPORT)
+        crash.point("salvage.done")
         known = {"known_lost": len(found.lost)} if lost is None else {}
         self._tell("database.salvaged", moved_to=str(folder), **told, **known)
 

@@ -10,7 +10,7 @@ import random
 import re
 import signal
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from storage import crash
 from storage.engine import writing_engine
 from storage.upgrade import bring_up_to_date
 from tests.builders import repository
-from tests.handing import Hands, Letter
+from tests.handing import CUT, Hands, Letter
 from tests.ledgers import BACKENDS, Books, Told, close_the_books, payload
 from tests.world import World, wait_until
 from tests.zygote import Zygote
@@ -41,7 +41,8 @@ MIGRATION = [step for step in crash.STEPS if step.startswith("migration.")]
 WITH_POSTS = [
     step for step in crash.STEPS if step.startswith(("attachment.", "spool.", "confirm."))
 ]
-WITHOUT = [step for step in crash.STEPS if step not in (*WITH_POSTS, *MIGRATION)]
+SALVAGE = [step for step in crash.STEPS if step.startswith("salvage.")]
+WITHOUT = [step for step in crash.STEPS if step not in (*WITH_POSTS, *MIGRATION, *SALVAGE)]
 
 
 class Lives:
@@ -65,10 +66,13 @@ class Lives:
             letters += [hands.parcel(), hands.embedded()]
         self._unanswered += [(hands, one) for one in letters]
         wait_until(lambda: self._feed() or self.world.dead(), DEATH_SECONDS, lambda: step)
+        self._operate(step)
         wait_until(self.world.dead, DEATH_SECONDS, lambda: f"it never came to {step}")
         assert self.world.process is not None
         assert self.world.process.returncode == -signal.SIGKILL, self.world.log.read_text()[-2000:]
-        assert self.world.log.read_text().endswith(f"crash point reached: {step}\n")
+        assert self.world.log.read_text().endswith(
+            f"crash point reached: {step.partition(':')[0]}\n"
+        )
 
     def end_well(self) -> None:
         """A last life, undisturbed: all is delivered, and the books balance."""
@@ -76,6 +80,7 @@ class Lives:
             served.heal()
         self.world.start()
         assert self._feed(), "a letter was not taken"
+        self._let_go()
         wait_until(self._drained, DRAIN_SECONDS, self.world.status)
         balance = close_the_books(self.world, self.books)
         assert balance.exact, balance
@@ -107,6 +112,30 @@ class Lives:
             served.fault("status", status=503)
         elif step.startswith("bury."):
             served.fault("status", status=413, method="POST")
+
+    def _operate(self, step: str) -> None:
+        """What an operator does before the agent comes by; the last word is its last one."""
+        verb = step.partition(".")[0]
+        with suppress(*CUT):
+            if verb in ("pause", "resume"):
+                self._ask(f"/v1/backends/events/{verb}")
+            elif verb in ("hold", "release"):
+                self._ask("/v1/backends/events/pause")
+                mark = f"{verb}-{self.count:05d}"
+                self.books.note("events", mark, Told(payload("events", mark)))
+                id_ = self.world.put("events", payload("events", mark))[1]["id"]
+                for one in ("hold", "release"):
+                    self._ask(f"/v1/entries/{id_}/{one}")
+
+    def _let_go(self) -> None:
+        """Whatever an operator had begun is over."""
+        for backend in BACKENDS:
+            self._ask(f"/v1/backends/{backend}/resume")
+        for one in self.world.request("GET", "/v1/entries?state=held")[1]["entries"]:
+            self._ask(f"/v1/entries/{one['id']}/release")
+
+    def _ask(self, target: str) -> None:
+        self.world.request("POST", target, admin=True)
 
     def _feed(self) -> bool:
         """Send every letter that nobody has answered for. True: all are answered."""
@@ -159,6 +188,32 @@ def test_a_death_at_any_step_of_an_upgrade_loses_nothing() -> None:
         for step in MIGRATION:
             lives.die_at(step, posts=True)
         lives.end_well()
+
+
+def test_a_death_at_any_step_of_a_salvage_loses_nothing() -> None:
+    with Zygote() as zygote, World(zygote) as world:
+        lives = Lives(world)
+        world.start()
+        world.kill()
+        lives.die_at("confirm.committed:8", posts=True)
+        for served in world.served.values():
+            served.unplug()
+        lives.die_at("accept.committed:4", posts=True)
+        spoil(world.home / "state" / "outbox.db")
+        for step in SALVAGE:
+            lives.die_at(step, posts=False)
+        for served in world.served.values():
+            served.plug()
+        lives.end_well()
+        salvaged = world.log.read_text().count('"database.salvaged"')
+
+    assert salvaged
+
+
+def spoil(database: Path) -> None:
+    """No SQLite opens it any more, and every row can still be read."""
+    with database.open("r+b") as file:
+        file.write(b"not SQLite at all"[:16])
 
 
 def test_every_point_in_the_code_is_in_the_list_and_the_other_way_round() -> None:

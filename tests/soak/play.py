@@ -120,6 +120,7 @@ class Play:
         """Troubles end; everything is handed in, delivered, and counted."""
         self.stage.end()
         wait_until(self.world.answers, 30, lambda: "the agent does not answer")
+        self.stage.resume_all()
         self.crowd.end(60)
         begun = time.monotonic()
         wait_until(self._drained, DRAIN_SECONDS, self._left)

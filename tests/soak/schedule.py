@@ -51,7 +51,8 @@ CHANGES = (  # of the settings, as TOML
     "[retry]\nfirst_delay_seconds = 0.05\n",
     "",
 )
-UNREACHED = ("migration.", "checkpoint.")  # once in a life, at its start, or once a minute
+# Once in a life, at its start, or once a minute, or not at all.
+UNREACHED = ("migration.", "checkpoint.", "salvage.", "hold.", "release.")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def make(seed: int, seconds: float, profile: str = "all") -> Schedule:
         acts += _disk(random.Random(f"{seed}/disk"), seconds)
         acts += _clock(random.Random(f"{seed}/clock"), seconds)
         acts += _experiments(random.Random(f"{seed}/experiments"), seconds)
+        acts += _operator(random.Random(f"{seed}/operator"), seconds)
     else:
         acts += _daemon(random.Random(f"{seed}/signals"), seconds, (0.5, 2), (0.1, 0.6))
     return Schedule(seed, seconds, profile, tuple(sorted(acts, key=lambda one: one.at)))
@@ -160,6 +162,13 @@ def _disk(dice: random.Random, seconds: float) -> Iterator[Act]:
 def _clock(dice: random.Random, seconds: float) -> Iterator[Act]:
     for begin, _ in _times(dice, seconds, (3, 15), (0, 5)):
         yield Act(begin, "step_clock", {"seconds": dice.choice(CLOCK_STEPS)})
+
+
+def _operator(dice: random.Random, seconds: float) -> Iterator[Act]:
+    for begin, end in _times(dice, seconds, (3, 15), (0.5, 3)):
+        backend = dice.choice(BACKENDS)
+        yield Act(begin, "pause", {"backend": backend})
+        yield Act(end, "resume", {"backend": backend})
 
 
 def _experiments(dice: random.Random, seconds: float) -> Iterator[Act]:

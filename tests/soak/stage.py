@@ -12,10 +12,12 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from storage.crash import VARIABLE
+from tests.handing import CUT
 from tests.soak.schedule import Act
 from tests.world import World, wait_until
 from tests.zygote import Zygote
@@ -93,6 +95,11 @@ class Stage:
         elif self._may_crash is not None:
             self._kill()
             self._start()
+
+    def resume_all(self) -> None:
+        """What an operator paused, and could not resume because the agent was away."""
+        for backend in self.world.served:
+            self._resume(backend)
 
     def close(self) -> None:
         """End the agent, and take its disk away."""
@@ -180,6 +187,18 @@ class Stage:
 
     def _permit(self, experiment: str) -> None:
         self.world.elog.people.grants[experiment]["mfxopr"] = "Writer"
+
+    # The operator.
+
+    def _pause(self, backend: str) -> None:
+        self._ask(f"/v1/backends/{backend}/pause")
+
+    def _resume(self, backend: str) -> None:
+        self._ask(f"/v1/backends/{backend}/resume")
+
+    def _ask(self, target: str) -> None:
+        with suppress(*CUT):
+            self.world.request("POST", target, admin=True, timeout=1.0)
 
     # The host.
 
