@@ -42,7 +42,7 @@ bench: setup  ## measure the outbox beside raw SQLite (minutes)
 	$(BIN)/python -m tests.benchmarks.outbox
 
 damage: setup  ## damage every page of a database in every way, and see what is saved (minutes)
-	HOLDFAST_ALL_PAGES=1 $(BIN)/python -m pytest --numprocesses 2 tests/integration/test_damage.py
+	ALL_PAGES=1 $(BIN)/python -m pytest --numprocesses 2 tests/integration/test_damage.py
 
 MINUTES ?= 10
 SEED ?=

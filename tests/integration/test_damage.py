@@ -30,7 +30,7 @@ from tests.lane_world import until
 
 PAGE = 4096
 PAGES = 125  # about as many as the original has
-EVERY = bool(os.environ.get("HOLDFAST_ALL_PAGES"))
+EVERY = bool(os.environ.get("ALL_PAGES"))
 WAL, SHM = f"{DATABASE}-wal", f"{DATABASE}-shm"
 dice = random.Random("pages")
 
