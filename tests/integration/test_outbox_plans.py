@@ -246,7 +246,7 @@ def test_pages_by_label_are_the_same_for_rare_and_common_labels(
         backend="events",
         state=State.PENDING,
         labels={"run": "7", "odd": "1"},
-        limit=7,
+        limit=number // 4,
         after=after,
     ):
         found += [row.key for row in page]
