@@ -11,7 +11,7 @@ from typing import Any
 from storage.census import MOST_COUNTED, Census
 from storage.entry import Pause, Rest
 from storage.lists import iso
-from storage.salvaged import Salvaged
+from storage.wrecks.salvaged import Salvaged
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from storage import errors
-from storage.damage import Damage, find_damage, look, set_aside, unsalvaged
 from storage.engine import file_uri, writing_engine
 from storage.errors import DiskRefused, disk_refusal, is_damage
-from storage.mark import Mark, read_mark, write_mark
-from storage.raw import Image
 from storage.schema import SCHEMA_REVISION, metadata
 from storage.upgrade import SchemaError, bring_up_to_date
+from storage.wrecks.damage import Damage, find_damage, look, set_aside, unsalvaged
+from storage.wrecks.mark import Mark, read_mark, write_mark
+from storage.wrecks.raw import Image
 
 GAP = 100_000  # numbers that are left out after damage: the last ones may be unknown
 DEEP_BYTES = 2 * 2**30

@@ -12,9 +12,9 @@ from storage.amend import Found
 from storage.census import Census
 from storage.entry import Accepted, Bury, Confirm, Entry
 from storage.loss import Lost
-from storage.salvage import Restored
 from storage.settle import Settlement
 from storage.states import State
+from storage.wrecks.salvage import Restored
 
 
 class Gauges:

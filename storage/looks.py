@@ -21,7 +21,7 @@ from storage.entry import Pause, Rest
 from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.pauses import read_pauses
 from storage.rests import read_rests
-from storage.salvaged import Salvaged, unseen
+from storage.wrecks.salvaged import Salvaged, unseen
 
 R = TypeVar("R")
 

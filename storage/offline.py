@@ -19,10 +19,10 @@ from storage.errors import is_damage
 from storage.lock import InstanceLock
 from storage.pauses import read_pauses
 from storage.rests import read_rests
-from storage.salvaged import Salvaged, unseen
 from storage.schema import SCHEMA_REVISION
 from storage.upgrade import SchemaError
-from storage.wal import read_log
+from storage.wrecks.salvaged import Salvaged, unseen
+from storage.wrecks.wal import read_log
 
 DATABASE = "outbox.db"
 LOCK = "agent.lock"

@@ -21,20 +21,20 @@ from storage import accept as accepting
 from storage import amend, claim, crash, lists, loss, scopes, settle
 from storage.attachments import AttachmentStore, StagedFile
 from storage.census import census, next_due
-from storage.damage import Damage
 from storage.database import Database, Tell
 from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Wanted
 from storage.errors import DiskRefused
 from storage.gauges import Gauges
 from storage.lock import InstanceLock
 from storage.looks import Looks
-from storage.rescue import Rescue
 from storage.reserve import Reserve
-from storage.salvaged import mark_seen
 from storage.settle import Settlement
 from storage.states import State
 from storage.upkeep import Upkeep
 from storage.waits import Waits
+from storage.wrecks.damage import Damage
+from storage.wrecks.rescue import Rescue
+from storage.wrecks.salvaged import mark_seen
 from storage.writer import Writer
 
 R = TypeVar("R")

@@ -14,7 +14,6 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from storage import amend, crash
-from storage.damage import Damage
 from storage.database import Database
 from storage.engine import checkpoint, give_back
 from storage.entry import Stamp
@@ -22,6 +21,7 @@ from storage.gauges import Gauges
 from storage.reserve import Reserve
 from storage.retention import expire_receipts
 from storage.times import Corrected, correct_times
+from storage.wrecks.damage import Damage
 from storage.writer import Writer
 
 R = TypeVar("R")

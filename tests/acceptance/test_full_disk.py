@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from storage.mark import Mark, read_mark, write_mark
+from storage.wrecks.mark import Mark, read_mark, write_mark
 from tests.ledgers import balance, payload
 from tests.world import World, wait_until
 

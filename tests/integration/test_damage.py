@@ -17,13 +17,13 @@ import pytest
 from sqlalchemy import Column, Connection, Text
 from sqlalchemy.exc import OperationalError
 
-from storage.damage import FOLDER, REPORT
 from storage.engine import has_wal_reset_race
 from storage.entry import Confirm, Receipt, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
-from storage.shapes import SHAPES, Shape
-from storage.wal import read_index
+from storage.wrecks.damage import FOLDER, REPORT
+from storage.wrecks.shapes import SHAPES, Shape
+from storage.wrecks.wal import read_index
 from tests.builders import NOW, an_entry
 from tests.damaged import URLS, Original, check, make_original, reopened
 from tests.lane_world import until

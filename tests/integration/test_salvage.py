@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from storage.damage import FOLDER, REPORT
 from storage.entry import Confirm, Receipt, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
-from storage.rescue import LOST
-from storage.wreck import Wreck
+from storage.wrecks.damage import FOLDER, REPORT
+from storage.wrecks.rescue import LOST
+from storage.wrecks.wreck import Wreck
 from tests.builders import NOW, a_claim, an_entry
 from tests.damaged import URLS, Original, make_original
 

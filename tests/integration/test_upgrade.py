@@ -12,13 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from storage.damage import FOLDER
 from storage.engine import writing_engine
 from storage.lock import InstanceLock
-from storage.mark import Mark, read_mark, write_mark
 from storage.outbox import LOCK, Outbox
 from storage.schema import SCHEMA_REVISION, metadata
 from storage.upgrade import MIGRATIONS, SchemaError, bring_up_to_date, read_revision
+from storage.wrecks.damage import FOLDER
+from storage.wrecks.mark import Mark, read_mark, write_mark
 from tests.builders import NOW, an_entry
 from tests.conftest import URLS
 

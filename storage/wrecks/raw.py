@@ -2,7 +2,7 @@
 
 SQL reaches a row only by the pages above it, so one bad page can hide thousands of good rows.
 Here every leaf page is read for itself: what is lost is what lies on the bad pages. Which
-table a page belongs to is told by the shape of its rows (storage/shapes.py). The format is
+table a page belongs to is told by the shape of its rows (storage/wrecks/shapes.py). The format is
 documented (sqlite.org/fileformat2.html) and will not change.
 
 Promises: changes no file; pages that the database had given up are not read (they hold rows
@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.wal import Log, read_log
+from storage.wrecks.wal import Log, read_log
 
 PAGE_SIZE = 4096  # where the header does not say: SQLite's default, never changed by us
 LEAF, INTERIOR = 0x0D, 0x05

@@ -21,10 +21,10 @@ from storage import crash
 from storage.attachments import fsync_folder
 from storage.engine import file_uri, unwritten_mode
 from storage.errors import is_damage
-from storage.mark import Mark
 from storage.schema import SCHEMA_REVISION, metadata
 from storage.upgrade import SchemaError
-from storage.wal import read_log
+from storage.wrecks.mark import Mark
+from storage.wrecks.wal import read_log
 
 FOLDER = "damaged"
 CAUSE = "cause.json"

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Column, Text
 
-from storage.raw import Cell, Values
 from storage.schema import metadata
+from storage.wrecks.raw import Cell, Values
 
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 NAMES = {"id", "entry_id"}  # columns that hold the id of an entry

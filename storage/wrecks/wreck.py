@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from storage.damage import cause_of
-from storage.raw import Cell, Image, Unreadable
-from storage.shapes import SHAPES, ULID, shape_of
+from storage.wrecks.damage import cause_of
+from storage.wrecks.raw import Cell, Image, Unreadable
+from storage.wrecks.shapes import SHAPES, ULID, shape_of
 
 # Each of these trees names every entry, and nothing else: one that is whole tells all.
 WITNESSES = ("sqlite_autoindex_entry_1", "sqlite_autoindex_body_1", "body", "entry")

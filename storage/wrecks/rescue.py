@@ -19,14 +19,15 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert
 
-from storage import crash, salvage
-from storage.damage import REPORT, cause_of, unsalvaged
+from storage import crash
 from storage.database import Database, Tell
 from storage.errors import DiskRefused
 from storage.gauges import Gauges
-from storage.salvage import Restored, Row, Terms
 from storage.schema import salvage as salvage_table
-from storage.wreck import Wreck, open_wreck
+from storage.wrecks import salvage
+from storage.wrecks.damage import REPORT, cause_of, unsalvaged
+from storage.wrecks.salvage import Restored, Row, Terms
+from storage.wrecks.wreck import Wreck, open_wreck
 from storage.writer import Writer
 
 T = TypeVar("T")

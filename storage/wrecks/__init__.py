@@ -1,0 +1,1 @@
+"""Databases that were damaged: noticed, moved aside, and read for what can be brought back."""
