@@ -210,7 +210,7 @@ class Daemon:
             max_attachments=limits.max_attachments,
             ensure_watch=watch.ensure,
             checkpoint=crash.point,
-            run=lambda function, *given: outbox.in_files_thread(partial(function, *given)),
+            run=lambda function, *given: outbox.files.run(partial(function, *given)),
         )
         return spool, watch
 

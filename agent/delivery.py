@@ -133,7 +133,7 @@ class Delivery:
             self._log.error("entry.damaged", entry=claim.id, reason=claim.damage)
             return Damaged(claim.damage)
         for part in claim.attachments:
-            fault = await self._outbox.in_files_thread(partial(fault_of, part))
+            fault = await self._outbox.files.run(partial(fault_of, part))
             if fault is not None:
                 self._log.error("attachment.damaged", entry=claim.id, reason=fault)
                 return Damaged(fault)

@@ -138,7 +138,7 @@ class Intake:
         """Copy a file in, durably. Raises Refusal (413, 507)."""
         limit = self._bounds.max_attachment_bytes
         try:
-            return await self._outbox.stage(
+            return await self._outbox.files.stage(
                 source, name, limit=limit, media_type=media_type, description=description
             )
         except TooLarge as exc:
@@ -148,7 +148,7 @@ class Intake:
 
     async def drop(self, files: Iterable[Attachment]) -> None:
         """Forget staged files that no entry took."""
-        await self._outbox.drop_staged(files)
+        await self._outbox.files.drop_staged(files)
 
     def waiting(self, backend: str) -> int:
         """How many entries wait for this backend, the last accepted included."""
@@ -271,7 +271,7 @@ async def judge_in_thread(
     intake: Intake, outbox: Outbox, drafts: Sequence[Draft]
 ) -> list[Entry | Refusal]:
     """Judge many drafts beside the event loop; refusals stand in their entry's place."""
-    return await outbox.in_files_thread(partial(_judge_all, intake, drafts))
+    return await outbox.files.run(partial(_judge_all, intake, drafts))
 
 
 def _judge_all(intake: Intake, drafts: Sequence[Draft]) -> list[Entry | Refusal]:

@@ -7,23 +7,23 @@ the disk does; nothing is stored then.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from ulid import ULID
 
 from storage import accept as accepting
 from storage import amend, claim, crash, lists, loss, scopes, settle
-from storage.attachments import AttachmentStore, StagedFile
+from storage.attachments import AttachmentStore
 from storage.census import census, next_due
 from storage.database import Database, Tell
-from storage.entry import Accepted, Attachment, Claim, Confirm, Entry, Wanted
+from storage.entry import Accepted, Claim, Confirm, Entry, Wanted
 from storage.errors import DiskRefused
+from storage.files import Files
 from storage.gauges import Gauges
 from storage.lock import InstanceLock
 from storage.looks import Looks
@@ -42,7 +42,6 @@ R = TypeVar("R")
 DATABASE = "outbox.db"
 LOCK = "agent.lock"
 ATTACHMENTS = "attachments"
-FILE_THREADS = 4
 
 
 def wall_clock() -> int:
@@ -53,9 +52,9 @@ def wall_clock() -> int:
 class Outbox:
     """One host's outbox. Opened once; the instance lock is held until `close`.
 
-    `looks` shows what it holds, `waits` keeps why backends are left alone, `upkeep` is what time
-    does to it. `waiting`, `size`, `delivered`: entries, bytes and confirms per backend, without a
-    look.
+    `files` keeps attachments, `looks` shows what it holds, `waits` keeps why backends are left
+    alone, `upkeep` is what time does to it. `waiting`, `size`, `delivered`: entries, bytes and
+    confirms per backend, without a look.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Outbox:
             self.lock.release()
             raise
         self._writer = Writer(self._engine, self._mend, self._reserve)
-        self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="outbox-files")
+        self.files = Files(self.attachments)
         self._token = str(ULID())
         # Fixed once, so that the writer recognises neighbours that it can run as one list.
         self._accept_verb = partial(accepting.accept, urls=self.urls)
@@ -113,7 +112,7 @@ class Outbox:
             self._writer,
             self._reserve,
             self._gauges,
-            threads=self._files,
+            files=self.files,
             condemn=self._condemn,
         )
         self.waiting = self._gauges.waiting
@@ -173,18 +172,18 @@ class Outbox:
 
     async def _accept(self, entries: Sequence[Entry]) -> Sequence[Accepted]:
         try:
-            kept = [await self._keep_files(one) for one in entries]
+            kept = [await self.files.keep(one) for one in entries]
             outcomes = await asyncio.wrap_future(self._writer.put(self._accept_verb, kept))
         except Exception:
             # Not for a cancellation: the writer may be storing them at this moment.
-            await self._drop_files(one.id for one in entries if one.attachments)
+            await self.files.drop(one.id for one in entries if one.attachments)
             raise
         accepting.pass_points(entries)
         self._gauges.accepted(entries, outcomes)
         taken = {one.id for one in outcomes if one.state == "accepted"}
         gone = [one.id for one in entries if one.attachments and one.id not in taken]
         gone += [one.replaced_id for one in outcomes if one.replaced_id is not None]
-        await self._drop_files(gone)
+        await self.files.drop(gone)
         return outcomes
 
     def claim(self, backend: str, wanted: Wanted, *, now: int) -> Awaitable[list[Claim]]:
@@ -229,7 +228,7 @@ class Outbox:
         settle.pass_points(ended)
         self._gauges.settled(backend, ended)
         confirmed = [one.claim for one in ended if isinstance(one, Confirm)]
-        await self._drop_files(one.id for one in confirmed if one.attachments)
+        await self.files.drop(one.id for one in confirmed if one.attachments)
         return done
 
     async def note_send(self, claims: Sequence[Claim], *, now: int) -> None:
@@ -266,7 +265,7 @@ class Outbox:
         """Delete entries that are not in flight; the state each was found in."""
         found = await self._call(partial(amend.discard, ids=ids, now=now, who=who))
         self._gauges.discarded(found.values())
-        await self._drop_files(i for i, one in found.items() if one.state is not State.LEASED)
+        await self.files.drop(i for i, one in found.items() if one.state is not State.LEASED)
         return _states(ids, found)
 
     async def drop_oldest(self, backend: str, need: int, *, now: int) -> int:
@@ -281,7 +280,7 @@ class Outbox:
             if not gone:
                 break
             self._gauges.lost(backend, gone)
-            await self._drop_files(one.id for one in gone)
+            await self.files.drop(one.id for one in gone)
             need -= sum(one.size for one in gone)
             count += len(gone)
         return count
@@ -309,30 +308,12 @@ class Outbox:
         """An operator has seen what was told of damage; how many times it was."""
         return await self._call(partial(mark_seen, now=now))
 
-    async def stage(self, source: BinaryIO, name: str, **about: Any) -> Attachment:
-        """Copy a file in, durably; arguments as in `AttachmentStore.stage`."""
-        return await self.in_files_thread(partial(self.attachments.stage, source, name, **about))
-
-    def open_staged(self, name: str, *, limit: int) -> StagedFile:
-        """Begin to take a file in piece by piece."""
-        return self.attachments.open(name, limit=limit)
-
-    async def drop_staged(self, parts: Iterable[Attachment]) -> None:
-        """Delete staged files that no entry took."""
-        parts = list(parts)
-        if parts:
-            await self.in_files_thread(partial(self.attachments.drop_staged, parts))
-
-    async def in_files_thread(self, function: Callable[[], R]) -> R:
-        """Run blocking file work beside the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._files, function)
-
     def close(self) -> None:
         """Finish what was asked, close the database cleanly, release the lock. Blocks."""
         self._rescue.end()
         self._writer.close()
         self.looks.close()
-        self._files.shutdown()
+        self.files.close()
         self._database.close()
         self.lock.release()
 
@@ -361,17 +342,6 @@ class Outbox:
     def _salvage(self) -> None:
         self._gauges.begin({})
         self._rescue.begin()
-
-    async def _keep_files(self, one: Entry) -> Entry:
-        if not one.attachments:
-            return one
-        keep = partial(self.attachments.keep, one.id, one.attachments)
-        return replace(one, attachments=await self.in_files_thread(keep))
-
-    async def _drop_files(self, ids: Iterable[str]) -> None:
-        ids = list(ids)
-        if ids:
-            await self.in_files_thread(partial(self.attachments.drop, ids))
 
 
 def _states(ids: Sequence[str], found: Mapping[str, amend.Found]) -> list[State | None]:

@@ -7,7 +7,6 @@ forgotten before its time. Raises DiskRefused when the disk does.
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from storage import amend, crash
 from storage.database import Database
 from storage.engine import checkpoint, give_back
 from storage.entry import Stamp
+from storage.files import Files
 from storage.gauges import Gauges
 from storage.reserve import Reserve
 from storage.retention import expire_receipts
@@ -37,7 +37,7 @@ class Upkeep:
         reserve: Reserve,
         gauges: Gauges,
         *,
-        threads: Executor,
+        files: Files,
         condemn: Callable[[Damage, int], None],
     ) -> None:
         """`condemn` puts another database in the place of a damaged one, on the writer's thread.
@@ -48,7 +48,7 @@ class Upkeep:
         self._writer = writer
         self._reserve = reserve
         self._gauges = gauges
-        self._threads = threads
+        self._files = files
         self._condemn = condemn
 
     async def expire(self, *, now: int) -> list[str]:
@@ -101,8 +101,7 @@ class Upkeep:
     async def examine(self) -> None:
         """Look at every page and index, beside everything else; on damage begin anew."""
         life = self._database.lives
-        loop = asyncio.get_running_loop()
-        damage = await loop.run_in_executor(self._threads, self._database.examine)
+        damage = await self._files.run(self._database.examine)
         if damage is not None:
             condemn = partial(self._condemn, damage, life)
             await asyncio.wrap_future(self._writer.between(condemn))

@@ -89,7 +89,7 @@ async def _entry(outbox: Outbox, number: int) -> Any:
     big = {"text": f"entry {number} ", "more": "x" * (9000 if number % 17 == 0 else 200)}
     files = ()
     if number % 20 == 0:
-        files = (await outbox.stage(BytesIO(b"plot" * number), f"{number}.png", limit=10**6),)
+        files = (await outbox.files.stage(BytesIO(b"plot" * number), f"{number}.png", limit=10**6),)
     return an_entry(
         f"key-{number}",
         backend=backend,

@@ -101,14 +101,14 @@ class EntriesDoor:
         if "idempotency-key" in request.headers:
             raise unfit([FieldError("", "one Idempotency-Key cannot name many entries")])
         async with self._bodies.whole(request) as body:
-            lines = await self._outbox.in_files_thread(partial(_lines, body))
+            lines = await self._outbox.files.run(partial(_lines, body))
             judged = await self._judge_lines(lines, producer(request))
             good = [one for _, one in judged if isinstance(one, Entry)]
             accepted = await self._intake.accept(good)
             outcomes = dict(zip((one.id for one in good), accepted, strict=True))
             answer = ""
             for some in _slices(judged):
-                answer += await self._outbox.in_files_thread(partial(self._tell, some, outcomes))
+                answer += await self._outbox.files.run(partial(self._tell, some, outcomes))
             return Response(answer, media_type="application/x-ndjson")
 
     async def _judge_lines(

@@ -72,7 +72,7 @@ class FormReader:
             raise malformed("the multipart body is cut: its closing boundary is missing")
         if self._text is None:
             raise unfit([FieldError("", "the form needs a part `entry`")])
-        return bytes(self._text), await self._outbox.in_files_thread(self._seal)
+        return bytes(self._text), await self._outbox.files.run(self._seal)
 
     async def _parse(self, boundary: bytes, body: AsyncIterator[bytes]) -> None:
         callbacks: Any = {
@@ -88,7 +88,7 @@ class FormReader:
         async for piece in body:
             parser.write(piece)
             if self._pending:
-                await self._outbox.in_files_thread(self._write)
+                await self._outbox.files.run(self._write)
 
     def _on_part_begin(self) -> None:
         self._part = Part()
@@ -177,7 +177,7 @@ class FormReader:
     def _opened(self, part: Part) -> StagedFile:
         if part.staged is None:
             limit = self._bounds.max_attachment_bytes
-            part.staged = self._outbox.open_staged(part.filename, limit=limit)
+            part.staged = self._outbox.files.open_staged(part.filename, limit=limit)
         return part.staged
 
 

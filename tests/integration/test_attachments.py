@@ -29,7 +29,7 @@ def files_below(outbox: Outbox) -> set[str]:
 
 
 async def staged(outbox: Outbox, content: bytes = PLOT, name: str = "plot.png") -> Attachment:
-    return await outbox.stage(io.BytesIO(content), name, limit=10**7)
+    return await outbox.files.stage(io.BytesIO(content), name, limit=10**7)
 
 
 async def test_an_accepted_entry_has_its_files(outbox: Outbox) -> None:
@@ -249,11 +249,11 @@ async def test_a_file_that_the_disk_takes_only_a_part_of_leaves_nothing_behind(
     try:
         with pytest.raises(OSError, match="too large"):
             await staged(outbox)
-        piecewise = outbox.open_staged("plot.png", limit=10**7)
+        piecewise = outbox.files.open_staged("plot.png", limit=10**7)
         with pytest.raises(OSError, match="too large"):
             piecewise.write(PLOT)
         piecewise.drop()
-        small = outbox.open_staged("plot.png", limit=10**7)
+        small = outbox.files.open_staged("plot.png", limit=10**7)
         small.write(b"x" * 4000)  # still in memory, and never to be written
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
         small.drop()

@@ -51,7 +51,7 @@ async def main():
     for key in ("kept", "new"):
         if key == "new":
             arm()
-        part = await outbox.stage(io.BytesIO(key.encode() * 1000), "plot.png", limit=10**7)
+        part = await outbox.files.stage(io.BytesIO(key.encode() * 1000), "plot.png", limit=10**7)
         await outbox.accept([an_entry(key, attachments=(part,))])
         print(key, flush=True)
     claims = await outbox.claim("events", Wanted(requests=2), now=NOW)

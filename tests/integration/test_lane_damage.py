@@ -22,7 +22,7 @@ def world(tmp_path: Path) -> Iterator[LaneWorld]:
 
 
 async def with_a_file(world: LaneWorld, key: str) -> Entry:
-    part: Attachment = await world.outbox.stage(BytesIO(CONTENT), "plot.png", limit=10**6)
+    part: Attachment = await world.outbox.files.stage(BytesIO(CONTENT), "plot.png", limit=10**6)
     return an_entry(key, attachments=(part,))
 
 

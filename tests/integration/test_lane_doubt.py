@@ -305,7 +305,7 @@ async def test_a_later_dead_letter_does_not_make_an_entry_old(world: LaneWorld) 
 async def test_what_carries_files_may_take_longer_to_appear(tmp_path: Path) -> None:
     kind = a_kind(settles_per_file_seconds=30)
     with lane_world(tmp_path, kind=kind) as world:
-        part = await world.outbox.stage(io.BytesIO(b"x"), "plot.png", limit=10)
+        part = await world.outbox.files.stage(io.BytesIO(b"x"), "plot.png", limit=10)
         await lose_the_answer(world, attachments=(part,))
 
         world.clock.advance(SETTLES_SECONDS + 29.99)

@@ -77,10 +77,10 @@ async def test_what_was_claimed_when_the_agent_died_is_in_doubt(tmp_path: Path) 
 async def test_files_that_a_crash_left_without_an_entry_are_swept(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path, URLS)
     outbox.recover(NOW)
-    kept = an_entry("kept", attachments=(await outbox.stage(io.BytesIO(b"x"), "x", limit=9),))
+    kept = an_entry("kept", attachments=(await outbox.files.stage(io.BytesIO(b"x"), "x", limit=9),))
     await outbox.accept([kept])
-    await outbox.stage(io.BytesIO(b"half"), "left-in-incoming", limit=9)
-    outbox.attachments.keep("orphan", [await outbox.stage(io.BytesIO(b"y"), "y", limit=9)])
+    await outbox.files.stage(io.BytesIO(b"half"), "left-in-incoming", limit=9)
+    outbox.attachments.keep("orphan", [await outbox.files.stage(io.BytesIO(b"y"), "y", limit=9)])
     outbox.close()
 
     again = Outbox(tmp_path, URLS)
