@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -86,10 +87,11 @@ class Play:
         except (AssertionError, OSError) as failed:
             self.result.violations.append(f"{type(failed).__name__}: {failed}")
         finally:
-            self.crowd.abandon()
-            self._report()
-            self.stage.close()
-            self.world.close()
+            with ExitStack() as after:
+                after.callback(self.world.close)
+                after.callback(self.stage.close)
+                self.crowd.abandon()
+                self._report()
         return self.result
 
     def _play(self) -> None:
@@ -207,7 +209,8 @@ class Play:
 
     def _confessions(self) -> list[str]:
         """Lines of the agent's log that tell of a bug."""
-        text = self.world.log.read_text(errors="replace")
+        log = self.world.log
+        text = log.read_text(errors="replace") if log.exists() else ""
         found = [line for line in text.splitlines() if any(f'"{event}"' in line for event in BUGS)]
         begun = [one.start() for one in TRACEBACK.finditer(text)]
         windows = [text[at : at + LONGEST_TOLD] for at in begun]
