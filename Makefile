@@ -28,8 +28,9 @@ lint: setup  ## format, lint, strict types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Three on two cores: a good part of the tests waits for another process.
 test: lint  ## every check, and all tests
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 format: setup  ## put the code into the project's format
 	$(BIN)/ruff format .
