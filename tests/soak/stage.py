@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Stage:
         self._stopped = False
         self._may_crash: str | None = None
         self._offset = 0
+        self._unheard: set[str] = set()
         self._disk = mounted(world.home / "state")
         self._clock = find_library()
         if self._disk is None:
@@ -70,6 +71,8 @@ class Stage:
     def supervise(self) -> None:
         """As a service manager does: an agent that has ended is started again."""
         self._stamp_files()
+        for backend in sorted(self._unheard):  # the agent was away when it was to be resumed
+            self._resume(backend)
         process = self.world.process
         if not self._wanted_up or process is None or process.poll() is None:
             return
@@ -194,11 +197,15 @@ class Stage:
         self._ask(f"/v1/backends/{backend}/pause")
 
     def _resume(self, backend: str) -> None:
-        self._ask(f"/v1/backends/{backend}/resume")
+        heard = self._ask(f"/v1/backends/{backend}/resume")
+        (self._unheard.discard if heard else self._unheard.add)(backend)
 
-    def _ask(self, target: str) -> None:
-        with suppress(*CUT):
-            self.world.request("POST", target, admin=True, timeout=1.0)
+    def _ask(self, target: str) -> bool:
+        try:
+            answered = self.world.request("POST", target, admin=True, timeout=0.3)
+        except CUT:
+            return False
+        return answered[0] == HTTPStatus.OK
 
     # The host.
 
