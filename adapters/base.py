@@ -11,16 +11,20 @@ it turns claims into receipts or into one of these errors, named by what must ha
     +-- Uncertain      sent, and the outcome is unknown   -> in doubt: look before sending again
     +-- Rejected       it judged this entry               -> dead letter
     +-- BatchRefused   a batch was refused, nothing kept  -> the lane halves it
+    +-- Held           only a person can say what to do   -> held, with the reason
+
+Two more verdicts are no errors: Resolved (what an open payload leaves out was found; nothing was
+sent yet) and Superseded (a newer entry of its slot waits, this one is worth nothing any more).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
-from storage.entry import Address, Claim, Doubt, Receipt
+from storage.entry import Address, Claim, Doubt, Receipt, Resolution
 
 EXCERPT_LENGTH = 500  # characters of a backend's answer that a dead letter keeps
 
@@ -129,7 +133,38 @@ class BatchRefused(DeliveryError):
     side: Side = "entry"
 
 
-Verdict = Receipt | DeliveryError
+class Held(DeliveryError):
+    """Only a person can say what is to become of the entry. Nothing was sent.
+
+    `proposal`: what the entry becomes if the operator releases it; None: released, it is judged
+    again as it is.
+    """
+
+    side: Side = "entry"
+
+    def __init__(self, detail: str, *, proposal: Resolution | None = None) -> None:
+        super().__init__(detail)
+        self.proposal = proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Nothing was sent yet: first it has to be stored what was found out of the open payload.
+
+    The entry comes again at once, with `Claim.resolved`.
+    """
+
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Nothing was sent, and nothing will be: `reason` says for which newer entry's sake."""
+
+    reason: str
+
+
+Verdict = Receipt | DeliveryError | Resolved | Superseded
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +176,10 @@ class EntryKind:
     the adapter can look for a lost entry, "resend" when sending the same again is harmless
     and proves itself. `batched`: several of them may go out in one request. `rider`: the kind
     of entry that, next in the same stream, may go out in the same message as this one.
+    `check` judges what only the settings decide: a judged payload and the backend's options give
+    (JSON pointer below the payload, what is wrong) pairs. `lifetime_seconds`: when it is worth
+    nothing any more, unless its producer says otherwise. `secret`: the name of the one attachment
+    that it takes, a credential of the producer's: it is no part of what makes two entries the same.
     """
 
     payload: type[BaseModel]
@@ -150,6 +189,9 @@ class EntryKind:
     max_attachment_bytes: int | None = None
     batched: bool = False
     rider: str | None = None
+    check: Callable[[Any, Any], Iterable[tuple[str, str]]] | None = None
+    lifetime_seconds: float | None = None
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +207,8 @@ class Site:
     """What an adapter knows of its backend and of this host: the settings it was made from.
 
     `read_secret(name)` reads a secret file's text at send time; relative names are looked up
-    in $CREDENTIALS_DIRECTORY, then in the configuration's folder. `now` gives epoch ms.
+    in $CREDENTIALS_DIRECTORY, then in the configuration's folder. `now` gives epoch ms. `host`:
+    this host's name, for people.
     """
 
     name: str
@@ -178,6 +221,7 @@ class Site:
     options: Any
     read_secret: Callable[[str], str]
     now: Callable[[], int]
+    host: str = ""
 
 
 class AuthOptions(BaseModel, extra="forbid", frozen=True):
@@ -220,6 +264,9 @@ class Adapter(Protocol):
         ...
 
 
+Resolve = Callable[[Any, str, Mapping[str, Any], int], Awaitable[Resolution | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class BackendKind:
     """Everything the agent knows of a kind of backend, as data. The registry holds one each.
@@ -228,7 +275,9 @@ class BackendKind:
     how long after the last send an empty `find` starts to count, and `settles_per_file_seconds`
     how much longer for each attachment; `absent_answers`: how many empty answers, apart, prove
     that nothing landed. `limits`: the backend's rate limits, as far
-    as its adapter has learnt them by now; the lane obeys.
+    as its adapter has learnt them by now; the lane obeys. `resolve`: finds out what an open
+    payload leaves out, while the producer waits a moment: the adapter, the kind of entry, its
+    payload, its created_at (epoch ms); None: it cannot be told now. Raises DeliveryError.
     """
 
     options: type[BaseModel]
@@ -242,3 +291,4 @@ class BackendKind:
     absent_answers: int = 2
     aliases: Mapping[str, str] | None = None
     limits: Callable[[Any], Sequence[Limit]] = lambda _: ()
+    resolve: Resolve | None = None

@@ -36,6 +36,7 @@ from agent.listener.server import Listener
 from agent.notify import Notifier
 from agent.observing import Observer
 from agent.pausing import Pauses
+from agent.resolving import Resolver
 from agent.route import Route
 from agent.schedule import Schedule
 from agent.spool import Spool
@@ -190,6 +191,8 @@ class Daemon:
             clock=self._clock,
             bounds=wiring.bounds(self._settings),
             wake=lambda backend: lanes[backend].wake(),
+            options={name: route.options for name, route in routes.items()},
+            resolve=Resolver(routes, lambda backend: lanes[backend].rests.get() is None).resolved,
         )
         spool, watch = self._make_spool(outbox, intake)
         observer = Observer(self._settings, outbox, lanes, spool, self._clock)

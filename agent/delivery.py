@@ -16,6 +16,8 @@ from adapters.base import (
     DeliveryError,
     EntryKind,
     Rejected,
+    Resolved,
+    Superseded,
     Throttled,
     Uncertain,
     Unreachable,
@@ -218,7 +220,8 @@ def sign_of(outcomes: Sequence[Outcome]) -> Sign | None:
         return "pressed"
     if any(isinstance(one, Receipt) for one in errors):
         return "confirmed"
-    asked = any(not isinstance(one, Postponed) or one.asked for one in errors)
+    quiet = (Postponed, Resolved, Superseded)
+    asked = any(not isinstance(one, quiet) or getattr(one, "asked", False) for one in errors)
     return "neither" if asked else None
 
 
@@ -242,7 +245,7 @@ def cannot_tell(error: DeliveryError) -> DeliveryError:
 
 
 def _check(verdict: object) -> None:
-    if not isinstance(verdict, Receipt | DeliveryError):
+    if not isinstance(verdict, Receipt | DeliveryError | Resolved | Superseded):
         raise TypeError(f"a verdict is a Receipt or a DeliveryError, not {type(verdict).__name__}")
     if isinstance(verdict, Receipt) and not isinstance(verdict.remote_id, str):
         raise TypeError(f"a remote id is text, not {type(verdict.remote_id).__name__}")

@@ -4,9 +4,10 @@ Promises: an entry is stored only if its backend could take it (the adapter's st
 has judged it), and `accept` answers only after the fsynced commit. A Refusal stores nothing.
 """
 
+import asyncio
 import hashlib
 import io
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, BinaryIO
@@ -48,13 +49,21 @@ class Intake:
         clock: Clock,
         bounds: Bounds,
         wake: Callable[[str], None],
+        options: Mapping[str, Any] | None = None,
+        resolve: Callable[[Entry], Awaitable[Entry]] | None = None,
     ) -> None:
-        """`wake` is told the backend of each new entry after its commit."""
+        """`wake` is told the backend of each new entry after its commit.
+
+        `options`: of each backend, for what only the settings decide. `resolve` finds out what
+        an entry leaves open, and always comes back soon.
+        """
         self._outbox = outbox
         self._backends = backends
         self._clock = clock
         self._bounds = bounds
         self._wake = wake
+        self._options = options or {}
+        self._resolve = resolve
         self._room = Room(outbox, bounds, list(backends))
 
     def knows(self, backend: str) -> bool:
@@ -75,7 +84,7 @@ class Intake:
         backend, name, kind = self._destination(envelope, draft)
         text = self._payload_text(envelope)
         prefix = "" if bare_allowed and not is_envelope(value) else "/payload"
-        address = _judge_payload(kind, envelope.payload, prefix)
+        address = _judge_payload(kind, envelope.payload, prefix, self._options.get(backend))
         now = self._clock.stamp()
         if envelope.expires_at is not None and envelope.expires_at <= now.wall:
             raise unfit([FieldError("/expires_at", "is past")])
@@ -88,7 +97,7 @@ class Intake:
             kind=name,
             key=key or id_,
             payload=text,
-            digest=_digest(name, envelope.payload, parts),
+            digest=_digest(name, envelope.payload, () if kind.secret else parts),
             created_at=envelope.created_at if envelope.created_at is not None else now.wall,
             accepted=now,
             producer=draft.producer,
@@ -98,8 +107,10 @@ class Intake:
             waits_for=address.waits_for,
             stamped=envelope.created_at is None,
             labels={**address.labels, **envelope.labels},
-            expires_at=envelope.expires_at,
+            expires_at=_expiry(envelope, kind, now.wall),
             attachments=parts,
+            urgency=address.urgency,
+            open=address.open,
         )
 
     async def accept(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
@@ -114,7 +125,7 @@ class Intake:
     async def _store(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
         """Outcomes by id, in one transaction: what the disk refuses, it refuses for all."""
         try:
-            taken = await self._outbox.accept(entries) if entries else []
+            taken = await self._outbox.accept(await self._closed(entries)) if entries else []
         except (DiskRefused, OSError) as exc:
             refused = no_room(f"the disk does not take it: {exc}; nothing was stored")
             return {one.id: refused for one in entries}
@@ -126,6 +137,12 @@ class Intake:
             if answer.state in ("accepted", "retried"):
                 self._wake(one.backend)
         return outcomes
+
+    async def _closed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The entries with what they left open, as far as that can be found out at once."""
+        if self._resolve is None or not any(one.open for one in entries):
+            return entries
+        return await asyncio.gather(*(self._resolve(one) for one in entries))
 
     async def stage(
         self,
@@ -216,11 +233,23 @@ class Intake:
             raise no_room(f"the disk does not take {part.name!r}: {exc.strerror}") from exc
 
 
-def _judge_payload(kind: EntryKind, payload: dict[str, Any], prefix: str) -> Address:
+def _judge_payload(kind: EntryKind, payload: dict[str, Any], prefix: str, options: Any) -> Address:
     try:
-        return kind.address(kind.payload.model_validate(payload))
+        judged = kind.payload.model_validate(payload)
     except ValidationError as exc:
         raise unfit(field_errors(exc, payload, prefix)) from exc
+    if kind.check is not None and options is not None:
+        errors = [FieldError(prefix + place, said) for place, said in kind.check(judged, options)]
+        if errors:
+            raise unfit(errors)
+    return kind.address(judged)
+
+
+def _expiry(envelope: Envelope, kind: EntryKind, now: int) -> int | None:
+    """What the producer says, else how long this kind of entry is worth anything."""
+    if envelope.expires_at is not None or kind.lifetime_seconds is None:
+        return envelope.expires_at
+    return now + round(kind.lifetime_seconds * 1000)
 
 
 def _settle_key(envelope: Envelope, draft: Draft, address: Address) -> str | None:

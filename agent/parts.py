@@ -61,6 +61,9 @@ def match_parts(
         matches = [Match(part, draft.files.get(part.name)) for part in listed]
     if matches and not kind.takes_attachments:
         raise unfit([FieldError("/attachments", "this kind of entry takes no attachments")])
+    if kind.secret and any(one.name != kind.secret for one in matches):
+        detail = f"takes one attachment only, named {kind.secret!r}"
+        raise unfit([FieldError("/attachments", f"this kind of entry {detail}")])
     if len(matches) > bounds.max_attachments:
         detail = f"at most {bounds.max_attachments} attachments travel with an entry"
         raise unfit([FieldError("/attachments", detail)])

@@ -11,6 +11,7 @@ from typing import Literal
 from adapters.base import (
     BatchRefused,
     DeliveryError,
+    Held,
     Parked,
     Refused,
     Rejected,
@@ -19,7 +20,7 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from storage.entry import Bury, Claim, Failure, GiveBack
+from storage.entry import Bury, Claim, Failure, GiveBack, Hold
 from storage.scopes import covers
 
 UNCERTAIN_IN_A_ROW = 3  # then the backend rests: it takes requests and answers none
@@ -92,7 +93,7 @@ class RestWish:
 class Decision:
     """How to settle the claim, and what it means for the backend."""
 
-    settlement: GiveBack | Bury
+    settlement: GiveBack | Bury | Hold
     rest: RestWish | None = None
 
 
@@ -124,10 +125,18 @@ def decide(
             return Decision(
                 kept, RestWish("throttled", error.detail, "", policy.obey(error.retry_after))
             )
-        case Rejected() | BatchRefused() | Damaged():
-            return Decision(Bury(claim, failure, stop_stream=policy.on_dead == "stop"))
+        case Held() | Rejected() | BatchRefused() | Damaged():
+            return Decision(_end(error, claim, policy))
         case _:
             return _uncertain(error, claim, policy, others_confirmed, uncertain_in_row, now, dice)
+
+
+def _end(error: DeliveryError, claim: Claim, policy: Policy) -> Bury | Hold:
+    """It is not tried again by itself."""
+    failure = failure_of(error)
+    if isinstance(error, Held):
+        return Hold(claim, failure, error.proposal)
+    return Bury(claim, failure, stop_stream=policy.on_dead == "stop")
 
 
 def _refused(error: Refused, claim: Claim, policy: Policy) -> Decision:

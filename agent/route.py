@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.base import Adapter, BackendKind
 from agent.pace import Terms
@@ -13,7 +14,7 @@ class Route:
     """What a lane needs to know of its backend.
 
     `open_at` says whether entries may leave at a time (epoch ms); `credentials` gives a
-    fingerprint of the secret, to notice that it was changed.
+    fingerprint of the secret, to notice that it was changed; `options`: the adapter's own.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Route:
     rate_per_second: float | None = None
     open_at: Callable[[int], bool] = lambda _: True
     credentials: Callable[[], str] = lambda: ""
+    options: Any = None
 
     @property
     def longest_delay_ms(self) -> int:

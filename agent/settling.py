@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from adapters.base import BatchRefused, DeliveryError, Parked, Rejected, Uncertain
+from adapters.base import (
+    BatchRefused,
+    DeliveryError,
+    Parked,
+    Rejected,
+    Resolved,
+    Superseded,
+    Uncertain,
+)
 from agent.clock import Clock
 from agent.delivery import Abandoned, Outcome, Postponed, Unclear
 from agent.pace import Pace
@@ -17,7 +25,7 @@ from agent.patience import Patience
 from agent.resting import WHOLE, Rests
 from agent.retry import RestWish, decide
 from agent.route import Progress, Route
-from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt
+from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Hold, Receipt, Supersede
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
 from storage.scopes import outer
@@ -134,8 +142,8 @@ class Settling:
 
     def _judge(self, claim: Claim, outcome: Outcome) -> Settled:
         match outcome:
-            case Receipt():
-                return Settled(Confirm(claim, outcome))
+            case Receipt() | Resolved() | Superseded():
+                return Settled(_without_failure(claim, outcome))
             case Postponed(due_at=due_at, absences=absences):
                 return Settled(GiveBack(claim, due_at, claim.in_doubt, absences=absences))
             case Abandoned():
@@ -237,8 +245,22 @@ class Settling:
                     self._log.info("entry.delivered", entry=claim.id, remote=receipt.remote_id)
                 case Bury(failure=failure):
                     self._log.error("entry.buried", entry=claim.id, reason=failure.detail)
+                case Hold(failure=failure):
+                    self._log.warning("entry.held", entry=claim.id, reason=failure.detail)
+                case Supersede(reason=reason):
+                    self._log.debug("entry.superseded", entry=claim.id, reason=reason)
                 case GiveBack(failure=failure) if failure is not None:
                     self._log.debug("entry.given_back", entry=claim.id, reason=failure.detail)
+
+
+def _without_failure(claim: Claim, verdict: Receipt | Resolved | Superseded) -> Settlement:
+    match verdict:
+        case Receipt():
+            return Confirm(claim, verdict)
+        case Resolved(resolution=resolution):
+            return GiveBack(claim, 0, claim.in_doubt, resolution=resolution)
+        case Superseded(reason=reason):
+            return Supersede(claim, reason)
 
 
 def _rider(settlement: Settlement) -> Sequence[Settlement]:

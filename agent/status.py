@@ -13,6 +13,8 @@ from storage.entry import Pause, Rest
 from storage.lists import iso
 from storage.wrecks.salvaged import Salvaged
 
+NO_DUPLICATES = {"same": 0, "differs": 0, "not_verified": 0}
+
 
 @dataclass(frozen=True, slots=True)
 class LaneReport:
@@ -99,6 +101,8 @@ def _backend(name: str, picture: Picture) -> dict[str, Any]:
         "ages": counts.ages,
         "delivered_total": counts.delivered,
         "lost_total": counts.lost,
+        "superseded_total": counts.superseded,
+        "duplicates": {**NO_DUPLICATES, **counts.duplicates},
         "last_success_at": iso(counts.last_success_at),
         "last_error": {**error, "at": iso(error.get("at"))} if error else None,
         "next_attempt_at": iso(_next_attempt(pause, whole, lane, counts)),

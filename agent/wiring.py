@@ -6,6 +6,7 @@ Raises SettingsError naming the full key of everything that an adapter finds wro
 import hashlib
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -107,6 +108,7 @@ def _site(name: str, backend: BackendSettings, folder: Path, clock: Clock) -> Si
         options=options,
         read_secret=partial(read_secret, folder=folder),
         now=clock.now,
+        host=socket.gethostname(),
     )
 
 
@@ -148,6 +150,7 @@ def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) 
         rate_per_second=backend.rate_per_second,
         open_at=window(backend.window) if backend.window else lambda _: True,
         credentials=_fingerprint(site),
+        options=site.options,
     )
 
 

@@ -149,6 +149,9 @@ def _row(one: Entry) -> dict[str, Any]:
         "size": one.size,
         "labels": json.dumps(dict(one.labels), ensure_ascii=False),
         "stamped": int(one.stamped),
+        "urgency": one.urgency,
+        "due_at": -one.urgency,
+        "resolved": None if one.resolved is None else json.dumps(dict(one.resolved)),
         "producer": json.dumps(
             {"via": one.producer.via, "uid": one.producer.uid, "pid": one.producer.pid}
         ),

@@ -22,7 +22,7 @@ from storage.streams import promote
 EXPIRED = Failure("Expired", "entry", "expires_at is past")
 EXPIRY_CHUNK = 5000  # entries in one transaction, so that accepts do not wait behind a clean-up
 
-_DUE_NOW = text("UPDATE entry SET due_at = 0 WHERE id IN :ids AND state = 0").bindparams(
+_DUE_NOW = text("UPDATE entry SET due_at = -urgency WHERE id IN :ids AND state = 0").bindparams(
     bindparam("ids", expanding=True)
 )
 # A held head stays the head: what is behind it in its stream waits with it.

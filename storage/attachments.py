@@ -24,6 +24,7 @@ from storage.entry import Attachment
 
 BLOCK = 256 * 1024
 INCOMING = "incoming"
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class TooLarge(Exception):
@@ -45,7 +46,8 @@ class StagedFile:
         self._hash = hashlib.sha256()
         self._size = 0
         # Closed by seal or drop; a with-block would end with the function.
-        self._file = self.path.open("xb")
+        # Nobody else's: among them are credentials of producers.
+        self._file = os.fdopen(os.open(self.path, NEW_FILE, 0o600), "wb")
 
     def write(self, piece: bytes) -> None:
         """Add bytes. Raises TooLarge."""

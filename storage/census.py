@@ -37,6 +37,8 @@ class Census:
     )
     delivered: int = 0
     lost: int = 0
+    superseded: int = 0
+    duplicates: dict[str, int] = field(default_factory=dict)
     last_success_at: int | None = None
     last_error: dict[str, Any] | None = None
 
@@ -83,10 +85,18 @@ def census(connection: Connection, *, now: int) -> dict[str, Census]:
         one = found.setdefault(told.backend, Census())
         one.delivered = told.delivered
         one.lost = told.lost
+        one.superseded = told.superseded
+        one.duplicates = {
+            "same": told.same,
+            "differs": told.differs,
+            "not_verified": told.not_verified,
+        }
         one.last_success_at = told.last_success_at
         one.last_error = read_object(told.last_error) or None
     return found
 
+
+AT_ONCE = -(2**31)  # below every due_at: the most urgent have the lowest
 
 _NAMES = {
     State.PENDING: "pending",
@@ -96,8 +106,8 @@ _NAMES = {
 }
 
 
-def next_due(connection: Connection, backend: str, *, after: int = -1) -> int | None:
-    """When the earliest waiting head of `backend` is due (0: now); None when nothing waits.
+def next_due(connection: Connection, backend: str, *, after: int = AT_ONCE) -> int | None:
+    """When the earliest waiting head of `backend` is due (0 or less: now); None when nothing waits.
 
     `after`: only those that are due later than this.
     """

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, bindparam, select, text
 
 from storage import crash
-from storage.checksum import damage_of
+from storage.checksum import damage_of, read_object
 from storage.dialect import before_slash, skip_locked
 from storage.entry import Attachment, Claim, Wanted
 from storage.schema import attachment, body, receipt
@@ -27,7 +27,7 @@ FIRST_SHARE = 4  # one part in so many of a claim is looked for at `Wanted.first
 _RANGES = {
     "oldest": ("due_at <= :now", "backend, due_at, seq"),
     "retried": ("due_at > 0 AND due_at <= :now", "backend, due_at, seq"),
-    "newest": ("due_at = 0", "backend DESC, due_at DESC, seq DESC"),
+    "newest": ("due_at <= 0", "backend DESC, due_at DESC, seq DESC"),
 }
 _HEADS = """
     SELECT seq, kind, scope, in_doubt FROM entry
@@ -240,8 +240,15 @@ def _claim(
         waits_for=row.waits_for,
         parent_id=parent_id,
         raw_created_at=row.raw_created_at,
+        resolved=read_object(row.resolved or ""),
+        uid=_uid(row.producer),
         damage=damage if labels is not None else "its labels were altered on the disk",
     )
+
+
+def _uid(producer: str) -> int | None:
+    uid = read_object(producer).get("uid")
+    return uid if isinstance(uid, int) else None
 
 
 def _labels(said: str) -> dict[str, str] | None:

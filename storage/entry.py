@@ -7,7 +7,7 @@ JSON as text. A value is made once, at a border, and trusted inside.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ class Address:
     `key` makes two entries the same; `stream` keeps entries in order; `scope` is the part
     of a backend that can refuse by itself (an experiment, or "experiment/run", which is a part
     of that); entries of one `slot` replace one another as "the current value"; `waits_for`
-    names an entry of ours, by its id or key, that has to be delivered first.
+    names an entry of ours, by its id or key, that has to be delivered first. Of what is due at
+    once, the higher `urgency` (0 to 1000) goes first. `open`: the payload leaves something to be
+    found out, such as which experiment is "current".
     """
 
     key: str | None = None
@@ -57,6 +59,19 @@ class Address:
     slot: str | None = None
     waits_for: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    urgency: int = 0
+    open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What was found out of an open payload. `values` replace its fields of these names.
+
+    `address`: where the entry belongs now that it is known.
+    """
+
+    values: Mapping[str, Any]
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,9 @@ class Entry:
     waits_for: str | None = None
     attachments: tuple[Attachment, ...] = ()
     stamped: bool = False
+    urgency: int = 0
+    open: bool = False
+    resolved: Mapping[str, Any] | None = None
 
     @property
     def size(self) -> int:
@@ -125,7 +143,9 @@ class Claim:
     (None: it was discarded). `raw_created_at`: what the clock showed before it was set right;
     None when it was right, or `created_at` is the producer's. `rider`: the next entry of the
     same stream, which the same message may carry. `damage`: why it is not any more what was
-    accepted, so that it must not be sent; None: it is.
+    accepted, so that it must not be sent; None: it is. `resolved`: what replaces fields of the
+    payload that left something open; empty: nothing was found out (yet). `uid`: the producer's,
+    where the door knew it.
     """
 
     seq: int
@@ -153,6 +173,8 @@ class Claim:
     raw_created_at: int | None = None
     rider: "Claim | None" = None
     damage: str | None = None
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +186,18 @@ class Doubt:
     last_sent_at: int
 
 
+Compared = Literal["same", "differs", "not verified"]
+"""What was there of a duplicate already: the same, something else, or nobody could look."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The backend's word that it holds the entry.
 
     `remote_id`: the backend's own name for it. `url`: where a person can look at it, if
     anywhere. `duplicate`: it was there before this attempt. `with_rider`: it proves the rider
-    of the claim, too.
+    of the claim, too. `compared`: of a duplicate, whether what was there is the same; None:
+    the way it was found proves that it is.
     """
 
     entry_id: str
@@ -178,6 +205,7 @@ class Receipt:
     url: str | None = None
     duplicate: bool = False
     with_rider: bool = False
+    compared: Compared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +243,8 @@ class GiveBack:
     `counted`: this attempt counts against it. `sent`: bytes may have left until now, so the
     window in which a lost copy may be found ends now. `failure` None: nothing was sent, and
     nothing is held against it. `aside`: it leaves its stream for one of this name, which is
-    also its new scope, so that what is behind it can go on.
+    also its new scope, so that what is behind it can go on. `resolution`: what was found out of
+    an open payload; it belongs there from now on.
     """
 
     claim: Claim
@@ -226,6 +255,7 @@ class GiveBack:
     absences: int = 0
     failure: Failure | None = None
     aside: str | None = None
+    resolution: Resolution | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +265,29 @@ class Bury:
     claim: Claim
     failure: Failure
     stop_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Settle a claim by leaving it to an operator: it is held, with the reason.
+
+    What is behind it in its stream goes on. `proposal`: what an operator agrees to by a release.
+    """
+
+    claim: Claim
+    failure: Failure
+    proposal: Resolution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Settle a claim whose worth has passed to a newer one of its slot: it leaves, undelivered.
+
+    An audit row says so and `reason` names why; nobody counts it as delivered.
+    """
+
+    claim: Claim
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from storage.amend import Found
 from storage.census import Census
-from storage.entry import Accepted, Bury, Confirm, Entry
+from storage.entry import Accepted, Bury, Confirm, Entry, Supersede
 from storage.loss import Lost
 from storage.settle import Settlement
 from storage.states import State
@@ -56,10 +56,11 @@ class Gauges:
         """Claims ended."""
         with self._lock:
             for one in ended:
-                if isinstance(one, Confirm | Bury):
+                if isinstance(one, Confirm | Bury | Supersede):
                     self.waiting[backend] -= 1
                 if isinstance(one, Confirm):
                     self.delivered[backend] += 1
+                if isinstance(one, Confirm | Supersede):
                     self.size[backend] -= one.claim.size
 
     def retried(self, found: Iterable[Found]) -> None:

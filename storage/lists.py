@@ -17,6 +17,7 @@ from storage.loss import loss_of, loss_page
 from storage.pages import entry_page, receipt_page
 from storage.schema import attachment, attempt, audit, body, entry, receipt
 from storage.states import State
+from storage.undelivered import LEFT_UNDELIVERED
 
 PAGE = 1000  # entries in one page at most: readers must not keep a snapshot open for long
 
@@ -65,7 +66,7 @@ def describe(row: Row[Any]) -> dict[str, Any]:
         "producer": read_object(row.producer),
         "size": row.size,
         "attempts": row.attempts,
-        "not_before": iso(row.due_at) if row.due_at else None,
+        "not_before": iso(row.due_at) if row.due_at > 0 else None,
         "waits_for": row.waits_for,
         "last_error": _error(row.last_error),
     }
@@ -99,6 +100,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
             "tries": row.tries,
             "clock": _clock(row),
             "scope": row.scope,
+            "resolved": _json(row.resolved),
             "behind": _behind(connection, row),
             "waits_for_state": _state_of(connection, row.waits_for),
             "payload": _json(payload),
@@ -129,16 +131,17 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
         }
     gone = connection.execute(
         select(audit)
-        .where(audit.c.entry_id == id_, audit.c.verb == "discard")
+        .where(audit.c.entry_id == id_, audit.c.verb.in_(LEFT_UNDELIVERED))
         .order_by(audit.c.number.desc())
     ).first()
     if gone is None:
         return None
+    state = "discarded" if gone.verb == "discard" else "superseded"
     return {
         "id": id_,
-        "state": "discarded",
+        "state": state,
         "backend": gone.backend,
-        "discarded": {"at": iso(gone.at), "who": gone.who, "detail": gone.detail},
+        state: {"at": iso(gone.at), "who": gone.who, "detail": gone.detail},
         "operators": _operators(connection, id_),
     }
 
@@ -267,7 +270,7 @@ def describe_receipt(row: Row[Any]) -> dict[str, Any]:
         "url": row.url,
         "delivered_at": iso(row.delivered_at),
         "sha256": row.digest,
-        "duplicate": bool(row.duplicate),
+        "duplicate": row.compared or bool(row.duplicate),
     }
 
 

@@ -21,7 +21,7 @@ from storage import amend, claim, crash, lists, loss, scopes, settle
 from storage.attachments import AttachmentStore
 from storage.census import census, next_due
 from storage.database import Database, Tell
-from storage.entry import Accepted, Claim, Confirm, Entry, Wanted
+from storage.entry import Accepted, Claim, Confirm, Entry, Supersede, Wanted
 from storage.errors import DiskRefused
 from storage.files import Files
 from storage.gauges import Gauges
@@ -227,8 +227,8 @@ class Outbox:
         ended = [one for one, ours in zip(settlements, done, strict=True) if ours]
         settle.pass_points(ended)
         self._gauges.settled(backend, ended)
-        confirmed = [one.claim for one in ended if isinstance(one, Confirm)]
-        await self.files.drop(one.id for one in confirmed if one.attachments)
+        gone = [one.claim for one in ended if isinstance(one, Confirm | Supersede)]
+        await self.files.drop(one.id for one in gone if one.attachments)
         return done
 
     async def note_send(self, claims: Sequence[Claim], *, now: int) -> None:

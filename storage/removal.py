@@ -22,7 +22,8 @@ def revive(connection: Connection, ids: Sequence[str], *, due_at: int = 0) -> No
     # Written as literals: with bound parameters PostgreSQL would not use the partial indexes.
     rows = connection.execute(
         text(
-            "UPDATE entry SET state = 0, attempts = 0, due_at = :due_at, absences = 0,"
+            "UPDATE entry SET state = 0, attempts = 0, absences = 0,"
+            " due_at = CASE WHEN :due_at = 0 THEN -urgency ELSE :due_at END,"
             " head = CASE WHEN stream IS NULL THEN 1 ELSE 0 END"
             " WHERE id IN :ids AND state = 3 RETURNING id, backend, stream"
         ).bindparams(bindparam("ids", expanding=True)),

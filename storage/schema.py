@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The alembic revision that this code was written for."""
 
 metadata = MetaData()
@@ -68,6 +68,10 @@ entry = Table(
     # What the clock showed, where it was set right since.
     Column("raw_created_at", BigInteger),
     Column("raw_accepted_at", BigInteger),
+    # What goes first of what is due at once. While nothing has failed, due_at is its negative.
+    Column("urgency", SmallInteger, nullable=False, server_default=text("0")),
+    # JSON: what the payload left open, as it was resolved. Fixed before the first byte is sent.
+    Column("resolved", Text),
     Index("entry_key", "backend", "kind", "key", unique=True),
     Index(
         "entry_ready",
@@ -204,6 +208,8 @@ receipt = Table(
     Column("url", Text),
     Column("duplicate", SmallInteger, nullable=False),
     Column("labels", Text, nullable=False),
+    # Of a duplicate: is what was there the same? same, differs, not verified; NULL: nobody asked.
+    Column("compared", Text),
     UniqueConstraint("backend", "backend_url", "kind", "key"),
     Index("receipt_age", "delivered_at"),
     Index("receipt_remote", "backend", "backend_url", "remote_id"),
@@ -234,6 +240,11 @@ tally = Table(
     Column("last_success_at", BigInteger),
     Column("last_error", Text),
     Column("lost", BigInteger, nullable=False, server_default=text("0")),
+    Column("superseded", BigInteger, nullable=False, server_default=text("0")),
+    # Duplicates by what was found of them.
+    Column("same", BigInteger, nullable=False, server_default=text("0")),
+    Column("differs", BigInteger, nullable=False, server_default=text("0")),
+    Column("not_verified", BigInteger, nullable=False, server_default=text("0")),
 )
 
 # What operators did. A discarded entry leaves its id here, so that asking for it says so.
@@ -291,6 +302,21 @@ loss = Table(
     Index("loss_entry_id", "entry_id"),
     Index("loss_age", "at"),
     sqlite_autoincrement=True,
+)
+
+# What was delivered and may be sent again: the entry as it was, by `receipts.keep_payload_days`.
+# Its attachments stay in their own table and folder.
+kept = Table(
+    "kept",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("backend", Text, nullable=False),
+    Column("backend_url", Text, nullable=False),
+    Column("delivered_at", BigInteger, nullable=False),
+    Column("row", Text, nullable=False),  # JSON: the columns of `entry` that it needs again
+    Column("payload", Text, nullable=False),
+    Column("crc", BigInteger),
+    Index("kept_age", "delivered_at"),
 )
 
 # A damaged database that was moved aside, and what could be saved from it.

@@ -5,26 +5,28 @@ late worker changes no row; a confirm removes the entry and writes its receipt i
 transaction; every end without proof leaves a line in the entry's history.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, text, update
 
-from storage import crash
+from storage import crash, undelivered
 from storage.dialect import storable, upsert
-from storage.entry import Bury, Claim, Confirm, GiveBack, Receipt
+from storage.entry import Bury, Claim, Compared, Confirm, GiveBack, Hold, Receipt, Supersede
 from storage.history import remember_error, told, write_attempt
-from storage.schema import attachment, body, entry, receipt
+from storage.schema import attachment, body, entry, receipt, tally
 from storage.scopes import note_worked
 from storage.streams import promote, step_aside
 from storage.waiting import release_followers
 
-Settlement = Confirm | GiveBack | Bury
+Settlement = Confirm | GiveBack | Bury | Hold | Supersede
 
 _GIVE_BACK = text(
     """
     UPDATE entry SET
-        state = 0, token = NULL, due_at = :due_at, in_doubt = :in_doubt,
+        state = 0, token = NULL, in_doubt = :in_doubt,
+        due_at = CASE WHEN :due_at = 0 THEN -urgency ELSE :due_at END,
         attempts = attempts + :counted, tries = tries - :untried, absences = :absences,
         first_sent_at = CASE WHEN :in_doubt = 1 THEN first_sent_at END,
         last_sent_at = CASE
@@ -79,6 +81,10 @@ def settle(
                 done.append(_give_back(connection, one, backend, token, now))
             case Bury():
                 done.append(_bury(connection, one, backend, token, now))
+            case Hold():
+                done.append(undelivered.hold(connection, one, backend, token, now))
+            case Supersede():
+                done.append(undelivered.supersede(connection, one, backend, token, now))
     return done
 
 
@@ -106,6 +112,7 @@ def _confirm(
     connection.execute(delete(body).where(body.c.id.in_(ids)))
     connection.execute(delete(attachment).where(attachment.c.entry_id.in_(ids)))
     connection.execute(_COUNT_DELIVERED, {"backend": backend, "number": len(rows), "now": now})
+    _count_compared(connection, backend, [receipts[row.id].compared for row in rows])
     note_worked(connection, backend, url, [row.scope for row in rows], now=now)
     promote(connection, [(row.backend, row.stream) for row in rows if row.stream is not None])
     crash.point("confirm.written")
@@ -125,7 +132,18 @@ def _receipt_row(row: Row[Any], held: Receipt, url: str, now: int) -> dict[str, 
         "url": None if held.url is None else storable(held.url),
         "duplicate": int(held.duplicate),
         "labels": row.labels,
+        "compared": held.compared,
     }
+
+
+def _count_compared(connection: Connection, backend: str, words: Sequence[Compared | None]) -> None:
+    """Duplicates by what was found of them, for `status`. The backend's tally is there already."""
+    for word, number in Counter(words).items():
+        if word is not None:
+            column = tally.c[word.replace(" ", "_")]
+            connection.execute(
+                update(tally).where(tally.c.backend == backend).values({column: column + number})
+            )
 
 
 def _give_back(connection: Connection, one: GiveBack, backend: str, token: str, now: int) -> bool:
@@ -147,7 +165,9 @@ def _give_back(connection: Connection, one: GiveBack, backend: str, token: str, 
     if changed and one.failure:
         write_attempt(connection, one.claim.id, one.failure, now)
         remember_error(connection, backend, one.failure, now)
-    if changed and one.aside is not None:
+    if changed and one.resolution is not None:
+        undelivered.resolve(connection, backend, one.claim.id, one.resolution)
+    elif changed and one.aside is not None:
         step_aside(connection, backend, [one.claim.id], one.aside, scope=one.aside)
     crash.point("give_back.written")
     return bool(changed)
@@ -187,6 +207,8 @@ def pass_points(ended: Sequence[Settlement]) -> None:
                 crash.point("give_back.committed")
             case Bury():
                 crash.point("bury.committed")
+            case Hold() | Supersede():
+                pass
 
 
 def note_send(
@@ -210,7 +232,7 @@ def reclaim(connection: Connection, *, now: int) -> int:
     Returns how many entries came back, in doubt.
     """
     statement = text(
-        "UPDATE entry SET state = 0, token = NULL, in_doubt = 1, due_at = 0,"
+        "UPDATE entry SET state = 0, token = NULL, in_doubt = 1, due_at = -urgency,"
         " first_sent_at = COALESCE(first_sent_at, :now),"
         " last_sent_at = COALESCE(last_sent_at, :now)"
         " WHERE state = 1"

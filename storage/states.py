@@ -35,6 +35,8 @@ MOVES: dict[str, Move] = {
     "confirm": Move((State.LEASED,), None),
     "give_back": Move((State.LEASED,), State.PENDING),
     "bury": Move((State.LEASED,), State.DEAD),
+    "set_aside": Move((State.LEASED,), State.HELD),
+    "supersede": Move((State.LEASED,), None),
     "reclaim": Move((State.LEASED,), State.PENDING),
     "hold": Move((State.PENDING,), State.HELD),
     "release": Move((State.HELD,), State.PENDING),

@@ -102,6 +102,9 @@ class Looks:
 def gone(id_: str, found: dict[str, Any]) -> str | None:
     """What became of an entry that was neither kept nor delivered; None of all others."""
     match found["state"]:
+        case "superseded":
+            said = found["superseded"]
+            return f"entry {id_} was not needed any more at {said['at']}: {said['detail']}"
         case "discarded":
             said = found["discarded"]
             return f"entry {id_} was discarded at {said['at']} by {said['who']}"

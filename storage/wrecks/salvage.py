@@ -26,9 +26,10 @@ from storage.schema import attachment, attempt, audit, body, entry, label, loss,
 from storage.settle import DAMAGED
 from storage.states import State
 from storage.streams import demote, promote
+from storage.undelivered import LEFT_UNDELIVERED
 
 WHO = "agent: salvage"
-PLAIN = ("rest", "pause", "worked", "tally", "audit", "loss", "salvage")
+PLAIN = ("rest", "pause", "worked", "tally", "audit", "loss", "salvage", "kept")
 OF_ENTRIES = (attachment, label, attempt)
 STATES = {int(one) for one in State}
 
@@ -124,7 +125,8 @@ def fates(connection: Connection, ids: Sequence[str]) -> set[str]:
             for one in (receipt, loss)
         ),
         select(audit.c.entry_id).where(
-            audit.c.entry_id.in_(bindparam("ids", expanding=True)), audit.c.verb == "discard"
+            audit.c.entry_id.in_(bindparam("ids", expanding=True)),
+            audit.c.verb.in_(LEFT_UNDELIVERED),
         ),
     )
     for some in in_chunks(ids):

@@ -17,7 +17,20 @@ from storage.wrecks.raw import Cell, Values
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 NAMES = {"id", "entry_id"}  # columns that hold the id of an entry
 # Columns that came after the first revision: rows written before have no value for them.
-ADDED = {"stamped", "raw_created_at", "raw_accepted_at", "crc", "lost"}
+ADDED = {
+    "stamped",
+    "raw_created_at",
+    "raw_accepted_at",
+    "crc",
+    "lost",
+    "urgency",
+    "resolved",
+    "compared",
+    "superseded",
+    "same",
+    "differs",
+    "not_verified",
+}
 
 
 @dataclass(frozen=True, slots=True)

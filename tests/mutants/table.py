@@ -128,8 +128,8 @@ TABLE = (
     Mutant(
         "what was on the wire when the agent died is not in doubt",
         "storage/settle.py",
-        "state = 0, token = NULL, in_doubt = 1, due_at = 0",
-        "state = 0, token = NULL, in_doubt = 0, due_at = 0",
+        "state = 0, token = NULL, in_doubt = 1, due_at = -urgency",
+        "state = 0, token = NULL, in_doubt = 0, due_at = -urgency",
         f"{DOUBT}::test_after_a_crash_what_was_claimed_is_looked_for",
     ),
     Mutant(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adapters.base import (
     BatchRefused,
     DeliveryError,
+    Held,
     Parked,
     Refused,
     Rejected,
@@ -26,7 +27,7 @@ from agent.retry import (
     UnknownKind,
     decide,
 )
-from storage.entry import Bury, Claim, GiveBack
+from storage.entry import Bury, Claim, GiveBack, Hold
 from tests.builders import NOW, a_claim
 
 POLICY = Policy()
@@ -54,6 +55,7 @@ EVERY = [
     Bug("ours"),
     Rejected("422"),
     BatchRefused("400"),
+    Held("which experiment?"),
     UnknownKind("elog", "event_manager", "post"),
 ]
 
@@ -87,6 +89,13 @@ def test_every_error_has_its_meaning(
     assert (decision.rest.state if decision.rest else None) == rest
 
 
+def test_what_only_a_person_can_decide_is_held() -> None:
+    decision = decided(Held("which experiment?"))
+
+    assert isinstance(decision.settlement, Hold)
+    assert decision.rest is None
+
+
 def test_no_error_of_the_tree_is_without_a_meaning() -> None:
     assert {type(one) for one in EVERY} >= {
         kind for kind in DeliveryError.__subclasses__() if kind.__module__ == "adapters.base"
@@ -97,7 +106,8 @@ def test_no_error_of_the_tree_is_without_a_meaning() -> None:
 def test_what_was_in_doubt_is_given_back_in_doubt(error: DeliveryError) -> None:
     decision = decided(error, a_claim(in_doubt=True))
 
-    assert isinstance(decision.settlement, Bury) or decision.settlement.in_doubt
+    # Those that stay where they are keep the mark that they have.
+    assert not isinstance(decision.settlement, GiveBack) or decision.settlement.in_doubt
 
 
 @pytest.mark.parametrize("error", EVERY, ids=lambda one: f"{type(one).__name__}-{one}")

@@ -11,7 +11,7 @@ from storage.accept import accept
 from storage.amend import discard, expire, hold, release, retry
 from storage.claim import claim
 from storage.engine import writing_engine
-from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.entry import Bury, Confirm, Failure, GiveBack, Hold, Receipt, Supersede, Wanted
 from storage.settle import reclaim, settle
 from storage.states import MOVES, State
 from storage.upgrade import bring_up_to_date
@@ -50,11 +50,13 @@ def move(connection: Connection, verb: str, claimed: Any) -> None:
         "confirm": Confirm(claimed, Receipt(claimed.id, "r")),
         "give_back": GiveBack(claimed, 0, in_doubt=False),
         "bury": Bury(claimed, NO),
+        "set_aside": Hold(claimed, NO),
+        "supersede": Supersede(claimed, "a newer one waits"),
     }
     match verb:
         case "claim":
             claim_all(connection)
-        case "confirm" | "give_back" | "bury":
+        case _ if verb in ends:
             settle(connection, [ends[verb]], "events", URL, token="t", now=NOW)  # type: ignore[list-item]
         case "reclaim":
             reclaim(connection, now=NOW)
@@ -79,7 +81,7 @@ def test_the_database_makes_exactly_the_moves_of_the_table(
     assert after == expected
 
 
-@pytest.mark.parametrize("end", ["confirm", "give_back", "bury"])
+@pytest.mark.parametrize("end", ["confirm", "give_back", "bury", "set_aside", "supersede"])
 def test_a_late_worker_changes_nothing(connection: Connection, end: str) -> None:
     claimed = put_into(connection, State.LEASED)
     connection.execute(text("UPDATE entry SET token = 'of the next life'"))
