@@ -5,6 +5,7 @@ would store as something else (elog sheet, sections 3.5 and 3.6). Refusals point
 """
 
 import html
+import json
 import re
 from typing import Annotated, Any
 
@@ -121,6 +122,11 @@ class RunParams(ForExperiment):
                 "two names become the same one: the eLog writes . as \uff0e, $ as \uff04"
             )
         return params
+
+
+def payload_of(claim: Claim) -> dict[str, Any]:
+    """The producer's payload, with what it left open as it was found out."""
+    return {**json.loads(claim.payload), **claim.resolved}
 
 
 def post_address(post: Post) -> Address:
