@@ -4,10 +4,11 @@ Promises: a request goes through the gate that its credential belongs to (elog s
 whoever is told of an answer is told as whom we asked. Raises only DeliveryErrors.
 """
 
+import re
 from typing import Any
 from urllib.parse import quote
 
-from adapters.base import DeliveryError, Site
+from adapters.base import DeliveryError, Parked, Site
 from adapters.elog import proofs, runs, search
 from adapters.elog.verdicts import Asked
 from adapters.http import Answer, HttpClient
@@ -30,12 +31,20 @@ class Logbook:
         self._http = HttpClient(site, base_url=self._base)
 
     async def ask(
-        self, method: str, path: str, experiment: str, **request: Any
+        self, method: str, path: str, experiment: str, *, as_person: bool = False, **request: Any
     ) -> tuple[Answer, Asked]:
         """What the server answers, and for the words of a verdict: where and as whom we asked.
 
-        `request`: as for HttpClient.request.
+        `as_person`: not as an operator account, to which the server refuses it "for security
+        reasons" (elog sheet, section 3.9). `request`: as for HttpClient.request. Raises Parked
+        where we have no other account.
         """
+        if as_person and is_operator(self._account):
+            raise Parked(
+                f"an operator account ({self._account}) may not do this in {experiment}: the eLog"
+                " takes it from people only. Set auth.method to kerberos, bearer or auto",
+                scope=f"{experiment}/as a person",
+            )
         answer = await self._http.request(method, path, **request)
         return answer, Asked(self._base + path, experiment, self._account)
 
@@ -88,6 +97,11 @@ def account(site: Site) -> str:
             return username.replace("{instrument}", str(instrument)) if instrument else username
         case _:
             return "the account of our token"
+
+
+def is_operator(name: str) -> bool:
+    """Is it an account of an instrument, as the server tells them (elog sheet, section 3.9)?"""
+    return name == "root" or bool(re.fullmatch(r"...opr", name))
 
 
 def of_experiment(experiment: str) -> str:
