@@ -6,17 +6,21 @@ again; run parameters are just sent again, which changes nothing on the server.
 The protocol, with what each answer means: docs/backends/elog.md.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from pydantic import BaseModel, Field
 
-from adapters.base import BackendKind, DeliveryError, EntryKind, Site, Verdict
-from adapters.elog import files, runs, search
+from adapters.base import BackendKind, DeliveryError, EntryKind, Resolved, Site, Verdict
+from adapters.elog import files, late, runs, search
+from adapters.elog.current import Current
 from adapters.elog.logbook import Logbook
+from adapters.elog.opening import is_open, openable
 from adapters.elog.params import Params
-from adapters.elog.payloads import Post, RunParams, post_address, run_params_address
+from adapters.elog.payloads import Post, RunParams, payload_of, post_address, run_params_address
 from adapters.elog.posts import Posts
-from storage.entry import Claim, Doubt, Receipt
+from storage.entry import Claim, Doubt, Receipt, Resolution
 
 Deliver = Callable[[Claim], Awaitable[Verdict]]
 Find = Callable[[Doubt], Awaitable[Sequence[Receipt]]]
@@ -28,8 +32,10 @@ class Options(BaseModel, extra="forbid", frozen=True):
     instrument: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9]+$",
-        description="Name of the instrument, such as mfx; fills {instrument} in auth.username.",
+        description="Name of the instrument, such as mfx: fills {instrument} in auth.username, and"
+        ' says whose experiment is "current".',
     )
+    station: int = Field(default=0, ge=0, description="Which of the instrument's stations.")
     gate: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]+$",
@@ -44,6 +50,15 @@ class Options(BaseModel, extra="forbid", frozen=True):
         ge=0,
         description="How long an entry waits for a run that has not begun; 0: for ever.",
     )
+    late_after_seconds: float = Field(
+        default=late.AFTER_SECONDS,
+        ge=0,
+        description="A post that is first sent so long after it was written says so; 0: never.",
+    )
+    author_from_uid: bool = Field(
+        default=False,
+        description="A post without an author is its producer's, by the name of that account.",
+    )
 
 
 class Elog:
@@ -51,6 +66,7 @@ class Elog:
 
     def __init__(self, site: Site) -> None:
         self._logbook = Logbook(site)
+        self._current = Current(self._logbook)
         posts = Posts(self._logbook)
         self._deliver: dict[str, Deliver] = {
             "post": posts.deliver,
@@ -65,7 +81,14 @@ class Elog:
     async def find(self, doubt: Doubt) -> Sequence[Receipt]:
         """Look for what may have arrived. What is resent, not looked for, is never found."""
         find = self._find.get(doubt.claim.kind)
-        return await find(doubt) if find else []
+        # Nothing is sent while it is open where it belongs.
+        return await find(doubt) if find and not is_open(payload_of(doubt.claim)) else []
+
+    async def resolve(
+        self, kind: str, payload: Mapping[str, Any], created_at: int
+    ) -> Resolution | None:
+        """What an entry that is being accepted leaves open. Raises DeliveryError."""
+        return await self._current.at_accept(KIND.kinds[kind], payload, created_at)
 
     async def close(self) -> None:
         """Close connections."""
@@ -73,6 +96,8 @@ class Elog:
 
     async def _verdict(self, claim: Claim) -> Verdict:
         try:
+            if is_open(payload_of(claim)):
+                return Resolved(await self._current.of_claim(KIND.kinds[claim.kind], claim))
             return await self._deliver[claim.kind](claim)
         except DeliveryError as error:
             return error
@@ -98,4 +123,7 @@ KIND = BackendKind(
     settles_per_file_seconds=search.FILE_MS / 1000,
     absent_answers=2,
     aliases={"run_table": "run_params"},
+    resolve=Elog.resolve,
 )
+# Each of them may leave open its experiment, and its run if it has one.
+KIND = replace(KIND, kinds=openable(KIND.kinds))

@@ -1,7 +1,8 @@
 """Attachments on their way to the eLog (elog sheet, section 3.5).
 
 Promises: the name that is sent comes back unchanged, so that the echo can prove that the file
-was kept; the server cuts names at "/" and silently drops a file whose name is empty then.
+was kept; the server cuts names at "/" and silently drops a file whose name is empty then. As with
+the other clients (sheet, section 3.4), a file that has a description goes by that.
 """
 
 import io
@@ -25,10 +26,13 @@ UNSAFE = re.compile(r'[\x00-\x1f\x7f"\\]|%22')
 MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 
 
-def wire_name(name: str) -> str:
-    """The file's name without folders and without characters that do not travel well."""
-    readable = name.encode("utf-8", "replace").decode()
-    return UNSAFE.sub("_", readable.rstrip("/").rpartition("/")[2]).strip() or "file"
+def wire_name(attachment: Attachment) -> str:
+    """What the file is called on the wire: its description, else its name without folders.
+
+    Without characters that do not travel well, and never empty.
+    """
+    described = (attachment.description or "").replace("/", "_")
+    return _safe(described) or _safe(_base(attachment.name)) or "file"
 
 
 def wire_media_type(attachment: Attachment) -> str:
@@ -36,7 +40,8 @@ def wire_media_type(attachment: Attachment) -> str:
     given = (attachment.media_type or "").partition(";")[0].strip()
     if MEDIA_TYPE.fullmatch(given):
         return given
-    return mimetypes.guess_type(wire_name(attachment.name))[0] or "application/octet-stream"
+    guessed = mimetypes.guess_type(_safe(_base(attachment.name)))[0]
+    return guessed or "application/octet-stream"
 
 
 @contextmanager
@@ -49,7 +54,7 @@ def opened(attachments: Sequence[Attachment]) -> Iterator[list[Part]]:
 def check_echo(attachments: Sequence[Attachment], stored: Mapping[str, Any]) -> None:
     """Raise Rejected unless the `stored` entry names every file that was sent."""
     echoed = [file for file in stored.get("attachments") or [] if isinstance(file, dict)]
-    missing = Counter(wire_name(file.name) for file in attachments)
+    missing = Counter(map(wire_name, attachments))
     missing.subtract(Counter(str(file.get("name")) for file in echoed))
     if names := sorted((+missing).elements()):
         detail = (
@@ -84,4 +89,13 @@ def unreadable(name: str, exc: OSError) -> Rejected:
 
 def _part(stack: ExitStack, attachment: Attachment) -> Part:
     file = stack.enter_context(Source(attachment))
-    return ("files", (wire_name(attachment.name), file, wire_media_type(attachment)))
+    return ("files", (wire_name(attachment), file, wire_media_type(attachment)))
+
+
+def _base(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]
+
+
+def _safe(name: str) -> str:
+    readable = name.encode("utf-8", "replace").decode()
+    return UNSAFE.sub("_", readable).strip()

@@ -30,8 +30,9 @@ class Params:
         # The server crashes on an unknown run as on any fault of its own: only its list of runs
         # tells the one from the other.
         existing = await self._logbook.runs(entry.experiment) if is_crash(answer) else None
-        if existing is not None and entry.run not in existing:
-            raise self._logbook.of_run(claim, entry.experiment, entry.run, existing, answer)
+        run = entry.run
+        if existing is not None and isinstance(run, int) and run not in existing:
+            raise self._logbook.of_run(claim, entry.experiment, run, existing, answer)
         run_id = proofs.stored_params(answer, asked, entry)
         # One run takes many entries: our id keeps the name of each apart from the others.
         return Receipt(claim.id, remote_id=f"{run_id}/{claim.id}")

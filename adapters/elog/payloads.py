@@ -7,13 +7,14 @@ would store as something else (elog sheet, sections 3.5 and 3.6). Refusals point
 import html
 import json
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     field_validator,
 )
@@ -26,7 +27,7 @@ from storage.entry import Address, Claim
 Experiment = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=100)
 ]
-RunNumber = Annotated[int, Field(ge=0)]
+CURRENT = "current"  # in place of an experiment or a run: the one of the time of the entry
 # The server crashes on an id that is not a MongoDB id, so that nobody could tell why.
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
@@ -48,37 +49,35 @@ def printable(text: str) -> str:
     return text
 
 
+def number_or_current(run: object) -> int | str:
+    """`run` if it names one."""
+    if run == CURRENT or (type(run) is int and run >= 0):
+        return run
+    raise ValueError(f'must be the number of a run, or "{CURRENT}"')
+
+
+Run = Annotated[int | str, PlainValidator(number_or_current)]
 Reference = Annotated[
     str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)
 ]
 Word = Annotated[str, AfterValidator(one_word)]
 # The first fault only: two million wrong words would take ten seconds to tell.
 Words = Annotated[list[Word], Field(fail_fast=True)]
+Flag = Literal["issue", "roadblock", "command_followup"]
+# The form field of each, and the tag that the server adds to the entry for it.
+FLAG_FIELDS: dict[Flag, tuple[str, str | None]] = {
+    "issue": ("elog_support_issue", "ISSUE"),
+    "roadblock": ("elog_support_roadblock", "ROADBLOCK"),
+    "command_followup": ("command_followup", None),
+}
 
 
 class ForExperiment(BaseModel):
-    """What both kinds of entry have in common."""
+    """What the kinds of entry have in common. "current" is found out later: see current.py."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     experiment: Experiment
-
-    @field_validator("experiment")
-    @classmethod
-    def _named(cls, experiment: str) -> str:
-        if experiment == "current":
-            raise ValueError(
-                '"current" cannot be used here: name the experiment, as in mfxl1000123'
-            )
-        return experiment
-
-    @field_validator("run", mode="before", check_fields=False)
-    @classmethod
-    def _numbered(cls, run: object) -> object:
-        # An entry may be delivered days later, when another run is the current one.
-        if run == "current":
-            raise ValueError('"current" cannot be used here: name the run by its number')
-        return run
 
 
 class Post(ForExperiment):
@@ -91,12 +90,13 @@ class Post(ForExperiment):
     title: str | None = None
     html: bool = False
     tags: Words | None = None
-    run: RunNumber | None = None
+    run: Run | None = None
     author: Word | None = None
     reply_to: Reference | None = None
     emails: Words | None = None
     shift: ObjectId | None = None
     cross_post: Words | None = None
+    flags: Annotated[list[Flag], Field(fail_fast=True)] | None = None
 
     @field_validator("text")
     @classmethod
@@ -109,7 +109,7 @@ class Post(ForExperiment):
 class RunParams(ForExperiment):
     """Columns of the run table for one run: name to any JSON value."""
 
-    run: RunNumber
+    run: Run
     params: dict[str, Any] = Field(min_length=1)
 
     @field_validator("params")
@@ -156,7 +156,7 @@ def run_params_address(entry: RunParams) -> Address:
     )
 
 
-def run_scope(experiment: str, run: int) -> str:
+def run_scope(experiment: str, run: int | str) -> str:
     """A run is a part of its experiment that can wait by itself, until it begins."""
     return f"{experiment}/{run}"
 
@@ -175,13 +175,13 @@ def parent_of(post: Post, claim: Claim) -> str | None:
     return claim.parent_id
 
 
-def post_form(post: Post, parent: str | None = None) -> dict[str, str]:
+def post_form(post: Post, parent: str | None = None, late: str | None = None) -> dict[str, str]:
     """The form fields of new_elog_entry (elog sheet, section 3.5); no marker yet.
 
-    `parent`: the eLog's id of the entry that this one answers.
+    `parent`: the eLog's id of the entry that this one answers. `late`: the line that is added.
     """
     fields = {
-        "log_text": shown_text(post),
+        "log_text": shown_text(post, late),
         "log_title": (post.title or "").strip(),
         "log_tags": " ".join(post.tags or []),
         "run_num": "" if post.run is None else str(post.run),
@@ -190,23 +190,34 @@ def post_form(post: Post, parent: str | None = None) -> dict[str, str]:
         "log_emails": " ".join(post.emails or []),
         "shift": post.shift or "",
     }
-    return {name: value for name, value in fields.items() if value} | _cross_post_fields(post)
+    flags = {FLAG_FIELDS[flag][0]: "true" for flag in post.flags or []}
+    named = {name: value for name, value in fields.items() if value}
+    return named | flags | _cross_post_fields(post)
 
 
-def shown_text(post: Post) -> str:
+def shown_text(post: Post, late: str | None = None) -> str:
     """The text as the web page has to get it to show what the producer wrote.
 
     Beside a title the page takes the text for raw HTML, alone for preformatted text: so a
     titled text is escaped and wrapped to keep its lines and columns.
     """
-    if post.html or not (post.title or "").strip():
-        return post.text
-    return f'<pre style="white-space: pre-wrap">{html.escape(post.text, quote=False)}</pre>'
+    if not (post.title or "").strip():
+        return _with_line(post.text, late)
+    if post.html:
+        return _with_line(post.text, late and f"<p>{html.escape(late, quote=False)}</p>")
+    text = html.escape(_with_line(post.text, late), quote=False)
+    return f'<pre style="white-space: pre-wrap">{text}</pre>'
 
 
 def escaped(params: dict[str, Any]) -> dict[str, Any]:
     """The parameters under the names that the server stores (elog sheet, section 3.6)."""
     return {name.translate(STORED_AS): value for name, value in params.items()}
+
+
+def _with_line(text: str, line: str | None) -> str:
+    if not line:
+        return text
+    return f"{text}{line}" if text.endswith("\n") else f"{text}\n{line}"
 
 
 def _cross_post_fields(post: Post) -> dict[str, str]:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adapters.elog import files, proofs, search
+from adapters.elog.accounts import Authors
+from adapters.elog.late import before_correction, late_line
 from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.payloads import Post, parent_of, payload_of, post_form
 from adapters.elog.twins import Twins
-from adapters.elog.verdicts import NoSuchRun
+from adapters.elog.verdicts import NoSuchRun, is_crash
 from storage.entry import Claim, Doubt, Receipt
 
 
@@ -21,16 +23,20 @@ class Posts:
         self._logbook = logbook
         self._marker: search.Marker = logbook.options.marker
         self._twins = Twins()
+        self._authors = Authors(logbook.now)
 
     async def deliver(self, claim: Claim) -> Receipt:
         """Send a post. Raises DeliveryError."""
         post = Post.model_validate(payload_of(claim))
-        form = self._form(claim, post)
+        author = await self._added_author(claim, post)
+        form = self._form(claim, post) | ({"author": author} if author else {})
         path = f"{of_experiment(post.experiment)}/new_elog_entry"
         with files.opened(claim.attachments) as parts, self._twins.under_way(claim, form):
             answer, asked = await self._logbook.ask(
                 "POST", path, post.experiment, form=form, files=parts or None
             )
+        if author and is_crash(answer):
+            self._authors.crashed(claim, author)
         try:
             remote_id = proofs.stored_post(answer, asked, claim)
         except NoSuchRun as missing:
@@ -41,6 +47,7 @@ class Posts:
                 claim, post.experiment, post.run, existing, answer
             ) from missing
         self._twins.answered(claim, remote_id)
+        self._authors.confirmed(claim)
         return self._receipt(claim, post.experiment, remote_id)
 
     async def find(self, doubt: Doubt) -> Sequence[Receipt]:
@@ -52,7 +59,9 @@ class Posts:
         post = Post.model_validate(payload_of(doubt.claim))
         # Where a marker was sent, nothing else is compared.
         form = self._form(doubt.claim, post) if self._marker == "content" else {}
-        sought = search.Sought(doubt, form, self._marker, self._logbook.now())
+        raw = before_correction(doubt.claim) if form else None
+        raw_text = self._form(raw, post)["log_text"] if raw else None
+        sought = search.Sought(doubt, form, self._marker, self._logbook.now(), raw_text=raw_text)
         found, skew = await self._search(post.experiment, search.first_look(sought))
         sought = replace(sought, skew=skew)
         again = search.second_look(sought)
@@ -75,8 +84,16 @@ class Posts:
         found = proofs.found_entries(answer, asked)
         return found, search.skew(answer, self._logbook.now())
 
+    async def _added_author(self, claim: Claim, post: Post) -> str | None:
+        if post.author or not self._logbook.options.author_from_uid:
+            return None
+        return await self._authors.author_of(claim)
+
     def _form(self, claim: Claim, post: Post) -> dict[str, str]:
-        return search.marked(post_form(post, parent_of(post, claim)), claim, self._marker)
+        """The same on every attempt that may meet an earlier one, the added author apart."""
+        late = late_line(claim, self._logbook.options.late_after_seconds, self._logbook.host)
+        form = post_form(post, parent_of(post, claim), late)
+        return search.marked(form, claim, self._marker)
 
     def _receipt(
         self, claim: Claim, experiment: str, remote_id: str, *, duplicate: bool = False

@@ -57,7 +57,7 @@ def run_numbers(answer: Answer, asked: Asked) -> list[int]:
     raise foreign(answer, asked)
 
 
-def _is_run(value: Any, number: int) -> bool:
+def _is_run(value: Any, number: int | str) -> bool:
     """Is this the document of that run? Without its run_num the server takes the latest run."""
     match value:
         case {"_id": str(), "num": int(found), "params": dict()}:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from adapters.base import Uncertain
 from adapters.elog.files import wire_name
+from adapters.elog.payloads import FLAG_FIELDS
 from adapters.http import Answer
 from storage.entry import Claim, Doubt
 
@@ -29,6 +30,11 @@ EARLIER_MS = {"jira_ticket": 24 * 3600 * 1000, "content": MARGIN_MS}
 FILE_MS = 30 * 1000
 LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
+# What a search can compare where no marker was sent; an author or a mail it cannot.
+COMPARED = {"log_text", "log_title", "log_tags", "run_num", "parent"} | {
+    field for field, tag in FLAG_FIELDS.values() if tag
+}
+
 Item = dict[str, Any]
 
 
@@ -36,7 +42,8 @@ Item = dict[str, Any]
 class Sought:
     """A lost post: `form` is what was sent, `now` our clock.
 
-    `skew`: how far the server's clock is ahead of ours, in ms; None: nobody has told.
+    `skew`: how far the server's clock is ahead of ours, in ms; None: nobody has told. `raw_text`:
+    what it said if it was sent before our clock was set right.
     """
 
     doubt: Doubt
@@ -44,6 +51,7 @@ class Sought:
     marker: Marker
     now: int
     skew: int | None = None
+    raw_text: str | None = None
 
     @property
     def claim(self) -> Claim:
@@ -186,22 +194,34 @@ def _says_the_same(item: Item, live: Item, sought: Sought) -> bool:
     The copy of an old version has another parent than the entry itself.
     """
     form = sought.form
+    if item.get("content") not in (form["log_text"], sought.raw_text or form["log_text"]):
+        return False
     said = (
-        item.get("content"),
         item.get("title") or "",
-        item.get("tags") or [],
+        _tags(item, form),
         str(item.get("run_num", "")),
         live.get("parent") or "",
         _file_names(live),
     )
     return said == (
-        form["log_text"],
         form.get("log_title", ""),
-        form.get("log_tags", "").split(),
+        _tags({"tags": form.get("log_tags", "").split() + _added_tags(form)}, form),
         form.get("run_num", ""),
         form.get("parent", "").lower(),
-        Counter(wire_name(file.name) for file in sought.claim.attachments),
+        Counter(map(wire_name, sought.claim.attachments)),
     )
+
+
+def _tags(item: Item, form: Mapping[str, str]) -> tuple[list[str], set[str]]:
+    """The tags in their order, and apart from them those that the server adds for a flag."""
+    added = set(_added_tags(form))
+    said = item.get("tags")
+    tags = [str(tag) for tag in said] if isinstance(said, list) else []
+    return [tag for tag in tags if tag not in added], added.intersection(tags)
+
+
+def _added_tags(form: Mapping[str, str]) -> list[str]:
+    return [tag for field, tag in FLAG_FIELDS.values() if tag and form.get(field)]
 
 
 def _file_names(item: Item) -> Counter[str]:

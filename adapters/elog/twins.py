@@ -8,6 +8,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from adapters.base import Uncertain
+from adapters.elog import search
+from adapters.elog.files import wire_name
 from storage.entry import Claim
 
 REMEMBERED = 1000  # answers: many more than there can be between an answer and its receipt
@@ -46,4 +48,6 @@ class Twins:
 
 
 def _words(claim: Claim, form: Mapping[str, str]) -> Hashable:
-    return (*sorted(form.items()), *(file.name for file in claim.attachments))
+    """What a search can compare: an entry may be another one's twin and have other readers."""
+    said = [(name, value) for name, value in form.items() if name in search.COMPARED]
+    return (*sorted(said), *sorted(map(wire_name, claim.attachments)))

@@ -8,7 +8,7 @@ docs/backends/elog.md says the same, and a test holds the two together.
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.base import DeliveryError, Parked, Refused, Rejected, Uncertain
+from adapters.base import DeliveryError, Held, Parked, Refused, Rejected, Uncertain
 from adapters.http import Answer, refusal_of_us
 
 NO_RUN = "Cannot find run with specified run number"  # how a post to an unknown run is refused
@@ -82,13 +82,12 @@ def blind(refused: DeliveryError, asked: Asked) -> DeliveryError:
     """The verdict of a search that failed: whatever it is, it never reads as "not there"."""
     match refused:
         case Parked(status=403):
-            detail = (
-                f"{asked.account} may not read {asked.experiment} (403), so nobody can look"
-                " whether an entry arrived whose answer was lost. It is not sent again: give the"
-                " account the role Reader there, or look in the logbook and discard the entry if"
-                " it is there"
+            return Held(
+                f"its answer was lost, and {asked.account} may not read {asked.experiment} (403) to"
+                " look whether it arrived. It is not sent again by itself. Look in the logbook: if"
+                " it is there, discard it; else give the account the role Reader there (an operator"
+                " account has it while the experiment is active), and release it"
             )
-            return Parked(detail, scope=asked.experiment, status=403, excerpt=refused.excerpt)
         case Rejected():
             detail = f"the search for a lost entry failed: {refused.detail}"
             return Uncertain(detail, status=refused.status, excerpt=refused.excerpt)

@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -63,7 +62,7 @@ class ElogEmulator:
         anonymous_user: str | None = None,
         lock_guards_posts: bool = False,
         instrument_tags: tuple[str, ...] = ("DARK", "CALIB"),
-        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now: Callable[[], int] = kit.wall_clock,
     ) -> None:
         self.lock_guards_posts = lock_guards_posts
         self.people = People(anonymous_user=anonymous_user, tokens=dict(tokens or {"token": "pi1"}))
@@ -88,6 +87,10 @@ class ElogEmulator:
     def mails(self) -> list[Json]:
         """Every mail sent so far: `{experiment, entry_id, to}`."""
         return self.store.mails
+
+    def now(self) -> int:
+        """The server's clock, which its Date header tells, too."""
+        return self.store.now()
 
     def counts(self) -> Json:
         """Posts and mails per key: see elog_counts.py."""

@@ -56,6 +56,9 @@ class World:
         where = self.store.experiments[name]
         where.runs[number] = self.store.new_run(number)
 
+    def end_run(self, name: str, number: int) -> None:
+        self.store.experiments[name].runs[number]["end_time"] = iso(self.store.now())
+
     def edit(self, name: str, entry_id: str, text: str, tags: str = "") -> None:
         """As a person edits an entry in the web page."""
         self.store.edit(self.store.experiments[name], entry_id, "pi1", text, tags)

@@ -12,12 +12,14 @@ Control, also from outside:
 import argparse
 import asyncio
 import collections
+import email.utils
 import json
 import logging
 import random
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -81,6 +83,7 @@ class Faulty:
         if scope["type"] != "http":
             await self.emulator.app(scope, receive, send)
             return
+        send = dated(send, getattr(self.emulator, "now", wall_clock))
         body = await read_all(receive)
         if body is None:
             return
@@ -165,6 +168,22 @@ class Faulty:
 
         await self.emulator.app(scope, replay(body), keep)
         return kept
+
+
+def wall_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def dated(send: Send, now: Callable[[], int]) -> Send:
+    """`send` with a Date by the emulator's own clock (epoch ms), if it has one."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            date = email.utils.formatdate(now() // 1000, usegmt=True)
+            message = {**message, "headers": [*message["headers"], (b"date", date.encode())]}
+        await send(message)
+
+    return sending
 
 
 async def read_all(receive: Receive) -> bytes | None:
@@ -310,6 +329,7 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
         lifespan="off",
         log_config=None,
         access_log=False,
+        date_header=False,  # see `dated`
         timeout_keep_alive=5,
         timeout_graceful_shutdown=0,
     )

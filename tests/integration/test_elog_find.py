@@ -11,6 +11,7 @@ import pytest
 from adapters.base import (
     Adapter,
     DeliveryError,
+    Held,
     Parked,
     Refused,
     Throttled,
@@ -277,18 +278,19 @@ async def test_run_parameters_sent_twice_are_there_once(served: Served, connect:
     assert [held["params"] for held in served.emulator.ledger()] == [{"a": 1}]
 
 
-async def test_a_search_without_permission_waits_with_the_experiment(
+async def test_a_search_without_permission_is_a_matter_for_a_person(
     served: Served, connect: Connect
 ) -> None:
     adapter = connect(served)
     served.emulator.world.add_experiment("mfxl1000223")
     served.emulator.world.switch("mfxl1000223")
 
-    with pytest.raises(Parked) as parked:
+    with pytest.raises(Held) as held:
         await adapter.find(in_doubt(a_post()))
 
-    assert parked.value.scope == EXPERIMENT
-    assert "mfxopr may not read" in parked.value.detail
+    assert held.value.proposal is None
+    for told in ("mfxopr may not read", "Look in the logbook", "discard", "release"):
+        assert told in held.value.detail
 
 
 @pytest.mark.parametrize(

@@ -5,27 +5,23 @@ The lane, the outbox, the adapter and the sockets are real; only the lane's cloc
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.base import AuthOptions
-from adapters.elog import KIND, Options
+from adapters.elog import KIND
 from storage.entry import Entry
 from tests.builders import an_entry
 from tests.emulators.elog import ElogEmulator
-from tests.emulators.elog_site import EXPERIMENT, a_site
+from tests.emulators.elog_lane import OPERATOR, elog_world
+from tests.emulators.elog_site import EXPERIMENT
 from tests.emulators.kit import Served
-from tests.lane_world import FakeClock, LaneWorld, lane_world, until
+from tests.lane_world import LaneWorld, until
 
 EXPERIMENTS = tuple(f"mfxl100{number}" for number in range(4))
 LOST = ("drop_after", "truncate", "hang_after", "status_after")
 MARKERS = ("jira_ticket", "tag", "content")
-# Who may write to every experiment, and who only to the active one.
-EDITOR = AuthOptions(method="bearer", token_file="token")
-OPERATOR = AuthOptions(method="basic", username="{instrument}opr", password_file="password")
 LONGEST = 200  # rounds of ten minutes
 
 
@@ -57,39 +53,6 @@ async def hasty(served: Served, tmp_path: Path, marker: str) -> AsyncIterator[La
     """A lane that soon gives up waiting for an answer."""
     async with elog_world(served, tmp_path, patience=0.25, marker=marker) as made:
         yield made
-
-
-@asynccontextmanager
-async def elog_world(
-    served: Served,
-    tmp_path: Path,
-    auth: AuthOptions = EDITOR,
-    patience: float = 10.0,
-    **options: Any,
-) -> AsyncIterator[LaneWorld]:
-    """A lane to the emulated server, on the lane's clock."""
-    clocks: list[FakeClock] = []
-
-    def now() -> int:
-        return clocks[0].now()
-
-    site = a_site(
-        served.url,
-        options=Options(instrument="mfx", **options),
-        auth=auth,
-        attempt_timeout_seconds=patience,
-        now=now,
-    )
-    adapter = KIND.adapter(site)
-    with lane_world(
-        tmp_path, backend="elog", kind=KIND, adapter=adapter, concurrency=KIND.concurrency
-    ) as world:
-        clocks.append(world.clock)
-        served.emulator.store.now = world.clock.now
-        try:
-            yield world
-        finally:
-            await adapter.close()
 
 
 def a_post(text: str, experiment: str = EXPERIMENT, **changes: Any) -> Entry:

@@ -6,8 +6,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from adapters.elog import KIND
-from adapters.elog.payloads import Post, RunParams, post_address, post_form
+from adapters.elog.late import late_line
+from adapters.elog.payloads import Post, RunParams, post_address, post_form, shown_text
 from storage.entry import Address
+from tests.builders import a_claim
 
 POST: dict[str, Any] = {"experiment": "mfxl1000123", "text": "beam is back"}
 PARAMS: dict[str, Any] = {"experiment": "mfxl1000123", "run": 7, "params": {"Hit rate": 0.25}}
@@ -39,7 +41,11 @@ def refusal(model: type[BaseModel], payload: dict[str, Any]) -> tuple[str, str]:
             "emails": ["a@b.c", "bob"],
             "shift": "6b02d5fd77e06dbaf0b4893d",
             "cross_post": ["instrument", "MFX_Lasers"],
+            "flags": ["issue", "roadblock", "command_followup", "issue"],
         },
+        {"run": "current"},
+        {"experiment": "current", "run": 3},
+        {"flags": []},
     ],
 )
 def test_a_good_post_is_accepted(more: dict[str, Any]) -> None:
@@ -64,7 +70,10 @@ def test_a_good_post_is_accepted(more: dict[str, Any]) -> None:
         ({"run": 7.0}, "run"),
         ({"run": True}, "run"),
         ({"run": -1}, "run"),
-        ({"run": "current"}, "run"),
+        ({"run": "Current"}, "run"),
+        ({"run": None, "flags": ["urgent"]}, "flags/0"),
+        ({"flags": ["issue", ["issue"]]}, "flags/1"),
+        ({"flags": "issue"}, "flags"),
         ({"reply_to": ""}, "reply_to"),
         ({"reply_to": "a\nb"}, "reply_to"),
         ({"reply_to": "x" * 201}, "reply_to"),
@@ -73,7 +82,6 @@ def test_a_good_post_is_accepted(more: dict[str, Any]) -> None:
         ({"html": "yes"}, "html"),
         ({"title": ["T"]}, "title"),
         ({"log_text": "x"}, "log_text"),
-        ({"experiment": "current"}, "experiment"),
         ({"experiment": ""}, "experiment"),
         ({"experiment": "mfx/../x"}, "experiment"),
         ({"experiment": ".."}, "experiment"),
@@ -93,8 +101,8 @@ def test_a_post_needs_an_experiment_and_a_text(missing: str) -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"experiment": "current"}, "name the experiment"),
-        ({"run": "current"}, "name the run"),
+        ({"run": 1.5}, 'the number of a run, or "current"'),
+        ({"flags": ["urgent"]}, "roadblock"),
         ({"tags": ["bad run"]}, "one word"),
         ({"text": "\n"}, "without text"),
     ],
@@ -117,10 +125,9 @@ def test_good_run_parameters_are_accepted(params: dict[str, Any]) -> None:
         ({"params": []}, "params"),
         ({"params": {"": 1}}, "params"),
         ({"params": {"a.b": 1, "a\uff0eb": 2}}, "params"),
-        ({"run": "current"}, "run"),
         ({"run": "7"}, "run"),
+        ({"run": True}, "run"),
         ({"run": None}, "run"),
-        ({"experiment": "current"}, "experiment"),
         ({"text": "x"}, "text"),
     ],
 )
@@ -156,6 +163,26 @@ def test_bad_run_parameters_are_refused_at_the_field(more: dict[str, Any], point
                 labels={"experiment": "mfxl1000123", "run": "7"},
             ),
         ),
+        (
+            "post",
+            POST | {"experiment": "current", "run": 7},
+            Address(stream="current", scope="current", labels={"run": "7"}, open=True),
+        ),
+        (
+            "post",
+            POST | {"run": "current"},
+            Address(
+                stream="mfxl1000123/current",
+                scope="mfxl1000123/current",
+                labels={"experiment": "mfxl1000123"},
+                open=True,
+            ),
+        ),
+        (
+            "run_params",
+            PARAMS | {"experiment": "current", "run": "current"},
+            Address(stream="current", scope="current", open=True),
+        ),
     ],
 )
 def test_an_entry_knows_where_it_belongs(
@@ -181,6 +208,90 @@ def test_a_reply_to_an_entry_of_ours_waits_for_it(reply_to: str, waits_for: str 
     assert post_address(post).waits_for == waits_for
 
 
+def test_an_open_reply_waits_for_what_it_answers() -> None:
+    post = Post.model_validate(POST | {"experiment": "current", "reply_to": "first"})
+
+    assert KIND.kinds["post"].address(post).waits_for == "first"
+
+
+@pytest.mark.parametrize(
+    ("experiment", "instrument", "pointers"),
+    [
+        ("current", None, ["/experiment"]),
+        ("current", "mfx", []),
+        ("mfxl1000123", None, []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["post", "run_params"])
+def test_whose_current_experiment_is_meant_has_to_be_in_the_settings(
+    kind: str, experiment: str, instrument: str | None, pointers: list[str]
+) -> None:
+    found = KIND.kinds[kind]
+    payload = {"post": POST, "run_params": PARAMS}[kind] | {"experiment": experiment}
+    judged = found.payload.model_validate(payload | {"run": "current"})
+    assert found.check is not None
+
+    faults = list(found.check(judged, KIND.options(instrument=instrument)))
+
+    assert [pointer for pointer, _ in faults] == pointers
+    assert all("key instrument" in said and "station" in said for _, said in faults)
+
+
+def test_each_flag_has_its_field() -> None:
+    flags = ["issue", "roadblock", "command_followup"]
+
+    assert post_form(Post.model_validate(POST | {"flags": flags})) == {
+        "log_text": "beam is back",
+        "elog_support_issue": "true",
+        "elog_support_roadblock": "true",
+        "command_followup": "true",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({}, "a < b\n(late & on x)"),
+        ({"text": "a < b\r\n"}, "a < b\r\n(late & on x)"),
+        ({"html": True}, "a < b\n(late & on x)"),
+        (
+            {"title": "T"},
+            '<pre style="white-space: pre-wrap">a &lt; b\n(late &amp; on x)</pre>',
+        ),
+        ({"title": "T", "html": True, "text": "<b>x</b>"}, "<b>x</b>\n<p>(late &amp; on x)</p>"),
+    ],
+)
+def test_the_line_of_a_late_post_is_shown_as_it_is(more: dict[str, Any], shown: str) -> None:
+    post = Post.model_validate(POST | {"text": "a < b"} | more)
+
+    assert shown_text(post, "(late & on x)") == shown
+
+
+MINUTE_MS = 60_000
+
+
+@pytest.mark.parametrize(
+    ("after_seconds", "waited_ms", "is_late"),
+    [
+        (600, 10 * MINUTE_MS, False),
+        (600, 10 * MINUTE_MS + 1, True),
+        (60, MINUTE_MS + 1, True),
+        (0, 1000 * MINUTE_MS, False),
+        (600, -MINUTE_MS, False),
+    ],
+)
+def test_a_post_is_late_by_when_it_is_first_sent(
+    after_seconds: float, waited_ms: int, is_late: bool
+) -> None:
+    written = 1_767_225_600_123
+    claim = a_claim(created_at=written, first_sent_at=written + waited_ms)
+
+    line = late_line(claim, after_seconds, "mfx-daq")
+
+    told = "(Written 2026-01-01 00:00:00 UTC on mfx-daq; it could not be delivered before.)"
+    assert line == (told if is_late else None)
+
+
 def test_what_is_not_given_is_not_sent() -> None:
     assert post_form(Post.model_validate(POST)) == {"log_text": "beam is back"}
 
@@ -200,7 +311,9 @@ def test_run_table_is_another_name_of_run_params() -> None:
     [
         {"gate": "ws/../x"},
         {"instrument": "m/x"},
-        {"station": 0},
+        {"station": -1},
+        {"late_after_seconds": -1},
+        {"author_from_uid": "maybe"},
         {"marker": "title"},
         {"run_wait_seconds": -1},
     ],
