@@ -215,6 +215,9 @@ class Settling:
             scopes = {claim.scope for claim in confirmed if claim.scope is not None}
             for scope in {WHOLE, *scopes, *map(outer, scopes)}:
                 await self._flow(scope)
+        for scope in {one.settlement.claim.scope for one in decisions if _is_found_out(one)}:
+            if scope is not None:
+                await self._flow(scope)
         wishes = {one.rest.scope: one.rest for one in decisions if one.rest is not None}
         for wish in wishes.values():
             await self._rest(wish, tried_at)
@@ -261,6 +264,11 @@ def _without_failure(claim: Claim, verdict: Receipt | Resolved | Superseded) -> 
             return GiveBack(claim, 0, claim.in_doubt, resolution=resolution)
         case Superseded(reason=reason):
             return Supersede(claim, reason)
+
+
+def _is_found_out(one: Settled) -> bool:
+    """Is it known now what the scope of open entries was waiting for?"""
+    return isinstance(one.settlement, GiveBack) and one.settlement.resolution is not None
 
 
 def _rider(settlement: Settlement) -> Sequence[Settlement]:

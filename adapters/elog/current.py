@@ -78,11 +78,14 @@ class Current:
                 return await self._run(kind, payload, moment, now=now)
             name = await (self._active_now() if now else self._active_then(moment))
             return _resolution(kind, payload, experiment=name)
-        except (Rejected, Uncertain) as failed:
+        except (Rejected, Uncertain, Parked) as failed:
+            scope = scope_of(payload)
+            # What is parked is so by itself, unless the name that nobody knows is our own word.
+            if isinstance(failed, Parked) and not (failed.unknown and failed.scope == CURRENT):
+                raise
             # No judgement of the entry, of which nothing was sent.
             detail = f"what is current could not be found out: {failed.detail}"
             status, excerpt = failed.status, failed.excerpt
-            scope = scope_of(payload)
             raise Parked(detail, scope=scope, status=status, excerpt=excerpt) from failed
 
     async def _active_then(self, moment: Moment) -> str:
