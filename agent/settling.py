@@ -215,9 +215,9 @@ class Settling:
             scopes = {claim.scope for claim in confirmed if claim.scope is not None}
             for scope in {WHOLE, *scopes, *map(outer, scopes)}:
                 await self._flow(scope)
-        for scope in {one.settlement.claim.scope for one in decisions if _is_found_out(one)}:
-            if scope is not None:
-                await self._flow(scope)
+        for claim in [one.settlement.claim for one in decisions if _is_found_out(one)]:
+            if claim.scope is not None:
+                await self._flow(claim.scope)
         wishes = {one.rest.scope: one.rest for one in decisions if one.rest is not None}
         for wish in wishes.values():
             await self._rest(wish, tried_at)

@@ -28,11 +28,21 @@ def account_of(uid: int) -> str:
 
 
 class Authors:
-    """Gives posts the author that their payload does not name. `now` gives epoch ms."""
+    """Gives posts the author that their payload does not name. `now` gives epoch ms.
 
-    def __init__(self, now: Callable[[], int], look_up: LookUp = account_of) -> None:
+    `seconds`: how long the first post of an account waits for its name.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], int],
+        look_up: LookUp = account_of,
+        *,
+        seconds: float = SECONDS,
+    ) -> None:
         self._now = now
         self._look_up = look_up
+        self._seconds = seconds
         self._asked: dict[int, asyncio.Future[str | None]] = {}
         self._hanging: set[int] = set()
         self._crashed: dict[str, str] = {}  # the entry -> the name that it was sent with
@@ -43,7 +53,11 @@ class Authors:
         if claim.uid is None or claim.uid == ROOT or claim.id in self._crashed:
             return None
         name = await self._name(claim.uid)
-        return name if name and self._refused.get(name, 0) <= self._now() else None
+        return name if name and self.may_be(name) else None
+
+    def may_be(self, name: str) -> bool:
+        """Has the server not crashed over it of late?"""
+        return self._refused.get(name, 0) <= self._now()
 
     def crashed(self, claim: Claim, name: str) -> None:
         """The server crashed over a post with that author: should it be sent again, then without.
@@ -64,7 +78,7 @@ class Authors:
         asked = self._asked.get(uid) or self._ask(uid)
         self._asked[uid] = asked
         if uid not in self._hanging:
-            await asyncio.wait({asked}, timeout=SECONDS)
+            await asyncio.wait({asked}, timeout=self._seconds)
         if not asked.done():
             self._hanging.add(uid)
             return None
