@@ -9,6 +9,7 @@ import json
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
@@ -20,11 +21,19 @@ LONGEST_INT = 20  # characters of a 64-bit number, sign included
 BOM = b"\xef\xbb\xbf"
 BASE64 = (string.ascii_letters + string.digits + "+/=").encode()
 PIECE = 2**20
+NOT_JSON = "not JSON"
 INFINITIES = (float("inf"), float("-inf"))
 
 
 class _Overflow:
     """Stands for a number that was too long to parse; found again by the walk."""
+
+
+class _Constant:
+    """Stands for NaN or an infinity; found again by the walk, which knows its place."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class _DuplicateName(ValueError):
@@ -51,7 +60,7 @@ def parse(body: bytes) -> Any:
     except RecursionError as exc:
         raise _too_deep() from exc
     if not _is_sound(value):
-        raise unfit(_faults(value))
+        raise _refusal(_faults(value))
     return value
 
 
@@ -87,11 +96,7 @@ def _integer(digits: str) -> Any:
     return int(digits) if len(digits) <= LONGEST_INT else _Overflow()
 
 
-def _constant(name: str) -> Any:
-    raise ValueError(f"not JSON: {name} is no JSON number")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_Constant)
 
 
 def _too_deep() -> Refusal:
@@ -125,6 +130,14 @@ def _is_sound(root: Any) -> bool:
             raise _too_deep()
         level = below
     return True
+
+
+def _refusal(faults: list[FieldError]) -> Refusal:
+    """What is wrong with the value; what is no JSON at all comes first."""
+    constants = [one for one in faults if one.detail.startswith(NOT_JSON)]
+    if not constants:
+        return unfit(faults)
+    return Refusal(HTTPStatus.BAD_REQUEST, unfit(constants).detail, constants)
 
 
 def _faults(root: Any) -> list[FieldError]:
@@ -171,6 +184,8 @@ def _scalar_fault(value: Any) -> str | None:
         return "contains a lone surrogate" if has_surrogate(value) else None
     if isinstance(value, float):
         return "the number overflows a double" if value in INFINITIES else None
+    if isinstance(value, _Constant):
+        return f"{NOT_JSON}: {value.name} is no JSON number; send null, or the number as a text"
     if isinstance(value, _Overflow) or (isinstance(value, int) and value not in INT64):
         return "an integer must fit into 64 bits"
     return None

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 FENCE = "---"
 TEXTS = ("experiment", "title", "author", "reply_to", "shift")
-LISTS = ("tags", "emails", "cross_post")
+LISTS = ("tags", "emails", "cross_post", "flags")
 ENVELOPE = ("stream", "key", "created_at")
 KEYS = (*TEXTS, *LISTS, "html", "run", "labels", *ENVELOPE)
 LONGEST_RUN = 18  # digits; fits into 64 bits

@@ -38,6 +38,7 @@ def front(*lines: str) -> str:
         ("html: false", "html", False),
         ("tags: [a, b]", "tags", ["a", "b"]),
         ("tags: []", "tags", []),
+        ("flags: [issue]", "flags", ["issue"]),
         ("tags:\n  - a\n  - 'b, c'", "tags", ["a", "b, c"]),
         ("tags:\n- a", "tags", ["a"]),
         ("# a comment\n\nrun: 1", "run", 1),

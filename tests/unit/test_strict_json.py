@@ -55,6 +55,24 @@ def test_the_outermost_numbers_are_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "pointers"),
+    [
+        ("NaN", [""]),
+        ('{"params": {"a": NaN, "b/c": [1, -Infinity, 1e400]}}', ["/params/a", "/params/b~1c/1"]),
+    ],
+)
+def test_what_json_has_no_number_for_is_told_with_its_place_and_what_to_send(
+    text: str, pointers: list[str]
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        parse(text.encode())
+
+    assert refused.value.status == 400
+    assert [one.pointer for one in refused.value.errors] == pointers
+    assert "no JSON number; send null" in refused.value.detail
+
+
+@pytest.mark.parametrize(
     "text", ["9223372036854775808", "-9223372036854775809", "9" * 5000, "1e309"]
 )
 def test_one_step_further_is_refused(text: str) -> None:
