@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adapters.elog import files, proofs, search
-from adapters.elog.accounts import Authors
+from adapters.elog.authors import Authors
 from adapters.elog.late import before_correction, late_line
 from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.payloads import Post, parent_of, payload_of, post_form

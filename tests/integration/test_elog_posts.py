@@ -11,7 +11,7 @@ import pytest
 
 from adapters.base import Adapter, Rejected, Uncertain
 from adapters.elog import Options
-from adapters.elog.accounts import REFUSED_MS, ROOT, Authors, account_of
+from adapters.elog.authors import REFUSED_MS, ROOT, Authors, account_of
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
 from tests.emulators.elog import ElogEmulator
