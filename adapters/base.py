@@ -24,6 +24,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
+from adapters.auth.options import AuthOptions
 from storage.entry import Address, Claim, Doubt, Receipt, Resolution
 
 EXCERPT_LENGTH = 500  # characters of a backend's answer that a dead letter keeps
@@ -36,9 +37,11 @@ class DeliveryError(Exception):
     """Delivery did not end in proof. `detail` is for the person at 3 am.
 
     `side` says whose trouble it is; `status` and `excerpt` keep what the backend answered.
+    `unshown`: it came before any credential was shown to anybody.
     """
 
     side: Side = "backend"
+    unshown = False
 
     def __init__(
         self, detail: str, *, status: int | None = None, excerpt: str | None = None
@@ -207,8 +210,8 @@ class Site:
     """What an adapter knows of its backend and of this host: the settings it was made from.
 
     `read_secret(name)` reads a secret file's text at send time; relative names are looked up
-    in $CREDENTIALS_DIRECTORY, then in the configuration's folder. `now` gives epoch ms. `host`:
-    this host's name, for people.
+    in $CREDENTIALS_DIRECTORY, then in the configuration's folder, and `find_secret(name)` says
+    where that is. `now` gives epoch ms. `host`: this host's name, for people.
     """
 
     name: str
@@ -216,22 +219,13 @@ class Site:
     timeout_seconds: float
     attempt_timeout_seconds: float
     concurrency: int
-    auth: "AuthOptions"
+    auth: AuthOptions
     tls: "TlsOptions"
     options: Any
     read_secret: Callable[[str], str]
     now: Callable[[], int]
     host: str = ""
-
-
-class AuthOptions(BaseModel, extra="forbid", frozen=True):
-    """`auth` of a backend. Secrets are named by file, never written here."""
-
-    method: Literal["none", "basic", "bearer"] = "none"
-    username: str | None = None
-    password_file: str | None = None
-    token_file: str | None = None
-    token_command: tuple[str, ...] | None = None
+    find_secret: Callable[[str], Path] = Path
 
 
 class TlsOptions(BaseModel, extra="forbid", frozen=True):
@@ -265,6 +259,13 @@ class Adapter(Protocol):
 
 
 Resolve = Callable[[Any, str, Mapping[str, Any], int], Awaitable[Resolution | None]]
+CheckAuth = Callable[[AuthOptions, Any], Iterable[tuple[str, str]]]
+
+
+def one_account(auth: AuthOptions, _: Any) -> Iterable[tuple[str, str]]:
+    """What most kinds say of `auth`: they know no operator accounts to choose from."""
+    if auth.method == "auto":
+        yield "auth.method", "'auto' is for the eLog only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +279,8 @@ class BackendKind:
     as its adapter has learnt them by now; the lane obeys. `resolve`: finds out what an open
     payload leaves out, while the producer waits a moment: the adapter, the kind of entry, its
     payload, its created_at (epoch ms); None: it cannot be told now. Raises DeliveryError.
+    `check_auth`: judges `auth` beside the backend's options: (key below the backend, what is
+    wrong) pairs.
     """
 
     options: type[BaseModel]
@@ -292,3 +295,4 @@ class BackendKind:
     aliases: Mapping[str, str] | None = None
     limits: Callable[[Any], Sequence[Limit]] = lambda _: ()
     resolve: Resolve | None = None
+    check_auth: CheckAuth = one_account

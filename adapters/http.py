@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 
 from adapters import tls
-from adapters.auth import attach_credentials
+from adapters.auth.options import AuthOptions
+from adapters.auth.wallet import Headers, Wallet
 from adapters.base import (
     DeliveryError,
     Refused,
@@ -29,7 +30,7 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from storage import crash
+from adapters.hearing import Hearing
 
 # Shorter than the idle time of every backend we know (telemetry closes after 5 s), so that a
 # pooled connection is not one that the server has just given up.
@@ -93,28 +94,6 @@ class Answer:
             return None
 
 
-class Hearing:
-    """Hears from a connection how far a request has come (httpx: the extension `trace`)."""
-
-    def __init__(self) -> None:
-        self._last = ""
-
-    async def __call__(self, event: str, _: Mapping[str, Any]) -> None:
-        """Called for every step, with its name."""
-        self._last = event
-        if event.endswith("send_request_body.complete"):
-            crash.point("send.out")
-
-    @property
-    def connecting(self) -> bool:
-        """Is making the connection the last that was heard of, its end not included?
-
-        Should the events get other names one day, this is False, and an error Uncertain.
-        """
-        making = self._last.startswith(("connection.connect_tcp.", "connection.start_tls."))
-        return making and not self._last.endswith(".complete")
-
-
 class HttpClient:
     """One backend's connections. `request` raises only DeliveryErrors.
 
@@ -126,6 +105,7 @@ class HttpClient:
         self._site = site
         self._base_url = (base_url or site.url).rstrip("/")
         self._limit = site.attempt_timeout_seconds
+        self._wallet = Wallet(site)
         self._transport: httpx.AsyncHTTPTransport | None = None
         self._context: ssl.SSLContext | None = None
         self._mistrusted = False
@@ -141,46 +121,62 @@ class HttpClient:
         files: list[tuple[str, tuple[str, Any, str]]] | None = None,
         headers: Mapping[str, str] | None = None,
         anonymous: bool = False,
+        auth: AuthOptions | None = None,
     ) -> Answer:
         """Send one request and read its whole answer, within the attempt's time.
 
         `path` is appended to the backend's URL (a full URL is taken as it is); `json_text`
         goes out byte for byte; `form` and `files` as form data; `anonymous` sends no
-        credentials. Raises Unreachable, Refused (unusable credentials), Uncertain.
+        credentials; `auth` is another account than the backend's own. After a 401, which has
+        done nothing, it is sent once more if another credential can be had at once. Raises
+        Unreachable, Refused (unusable credentials), Uncertain.
         """
-        sending = {"User-Agent": "holdfast", "Accept": "*/*", **(headers or {})}
+        own = {"User-Agent": "holdfast", "Accept": "*/*", **(headers or {})}
         if json_text is not None:
-            sending["Content-Type"] = "application/json"
-        if not anonymous:
-            sending.update(await attach_credentials(self._site))
+            own["Content-Type"] = "application/json"
         url = path if "://" in path else f"{self._base_url}{path}"
-        hearing = Hearing()
-        try:
-            request = httpx.Request(
-                method,
-                url,
-                params=params,
-                content=json_text.encode() if json_text is not None else None,
-                data=form,
-                files=files,
-                headers=sending,
-                extensions={"timeout": self._timeout(), "trace": hearing},
-            )
-        except (httpx.InvalidURL, UnicodeError) as exc:
-            raise self._unsendable(exc, url) from exc
-        try:
-            async with asyncio.timeout(self._limit):
-                return await exchange(self._connections(), request)
-        except DeliveryError:
-            raise
-        except Exception as exc:
-            raise await self._verdict(exc, url, hearing) from exc
+        until = asyncio.get_running_loop().time() + self._limit
+
+        async def send(proof: Headers) -> Answer:
+            hearing = Hearing()
+            try:
+                request = httpx.Request(
+                    method,
+                    url,
+                    params=params,
+                    content=json_text.encode() if json_text is not None else None,
+                    data=form,
+                    files=files,
+                    headers={**own, **proof},
+                    extensions={"timeout": self._timeout(), "trace": hearing},
+                )
+            except (httpx.InvalidURL, UnicodeError) as exc:
+                raise self._unsendable(exc, url) from exc
+            return await self._sent(request, url, hearing, until)
+
+        if anonymous:
+            return await send({})
+        return await self._wallet.show(auth or self._site.auth, send, until=until)
 
     async def close(self) -> None:
         """Close every connection."""
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
+        self._wallet.close()
+
+    async def _sent(
+        self, request: httpx.Request, url: str, hearing: Hearing, until: float
+    ) -> Answer:
+        if asyncio.get_running_loop().time() >= until:
+            raise Unreachable(f"no time was left to ask {url}: credentials took {self._limit:g} s")
+        try:
+            async with asyncio.timeout_at(until):
+                return await exchange(self._connections(), request)
+        except DeliveryError:
+            raise
+        except Exception as exc:
+            raise await self._verdict(exc, url, hearing) from exc
 
     def _connections(self) -> httpx.AsyncHTTPTransport:
         # Made at first use: reading certificates is I/O, and wrong ones are an answer, not a crash.

@@ -7,15 +7,16 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from adapters.auth import missing_auth_keys
-from adapters.base import Adapter, AuthOptions, BackendKind, Site, TlsOptions
+from adapters.auth.kerberos import missing_library
+from adapters.auth.options import AuthOptions, accounts_of, problems_of, secret_files
+from adapters.base import Adapter, BackendKind, Site, TlsOptions
 from adapters.registry import KINDS
 from agent.clock import Clock
 from agent.draft import Bounds
@@ -85,13 +86,8 @@ def bounds(settings: Settings) -> Bounds:
 def _site(name: str, backend: BackendSettings, folder: Path, clock: Clock) -> Site:
     kind = KINDS[backend.kind]
     key = f"backends.{name}"
-    auth = _judged(AuthOptions, backend.auth, f"{key}.auth")
-    missing = missing_auth_keys(auth)
-    if missing:
-        said = f"is required by method = {auth.method!r}"
-        raise SettingsError([f"{key}.auth.{one}: {said}" for one in missing])
     options = _judged(kind.options, backend.options, key)
-    _check_username(auth, options, key)
+    auth = _auth(kind, backend, options, key)
     if backend.window is not None:
         try:
             window(backend.window)
@@ -109,15 +105,30 @@ def _site(name: str, backend: BackendSettings, folder: Path, clock: Clock) -> Si
         read_secret=partial(read_secret, folder=folder),
         now=clock.now,
         host=socket.gethostname(),
+        find_secret=partial(find_secret, folder=folder),
     )
 
 
-def _check_username(auth: AuthOptions, options: BaseModel, key: str) -> None:
-    """`{instrument}` in a user name needs an instrument."""
+def _auth(kind: BackendKind, backend: BackendSettings, options: BaseModel, key: str) -> AuthOptions:
+    auth = _judged(AuthOptions, backend.auth, f"{key}.auth")
+    wrong = [f"{key}.{name}: {said}" for name, said in kind.check_auth(auth, options)]
+    wrong += [f"{key}.auth.{name}: {said}" for name, said in problems_of(auth)]
+    if not wrong:
+        wrong = list(_account_problems(auth, options, key))
+    if wrong:
+        raise SettingsError(wrong)
+    return auth
+
+
+def _account_problems(auth: AuthOptions, options: BaseModel, key: str) -> Iterator[str]:
+    """`{instrument}` in a user name needs an instrument, and Kerberos its library."""
     values = options.model_dump()
-    for name in re.findall(r"{(\w+)}", auth.username or ""):
-        if values.get(name) is None:
-            raise SettingsError([f"{key}.{name}: is required by {key}.auth.username"])
+    for prefix, account in accounts_of(auth):
+        for name in re.findall(r"{(\w+)}", account.username or ""):
+            if values.get(name) is None:
+                yield f"{key}.{name}: is required by {key}.auth.{prefix}username"
+        if account.method == "kerberos" and (missing := missing_library()) is not None:
+            yield f"{key}.auth.{'kerberos' if prefix else 'method'}: {missing}"
 
 
 def _judged(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
@@ -128,12 +139,17 @@ def _judged(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
 
 
 def read_secret(name: str, *, folder: Path) -> str:
-    """A secret file's text. Relative names: $CREDENTIALS_DIRECTORY, then beside the settings."""
+    """A secret file's text."""
+    return find_secret(name, folder=folder).read_text(encoding="utf-8")
+
+
+def find_secret(name: str, *, folder: Path) -> Path:
+    """Where a secret file is. Relative names: $CREDENTIALS_DIRECTORY, then beside the settings."""
     path = Path(name)
-    if not path.is_absolute():
-        handed_over = Path(os.environ.get(CREDENTIALS_VARIABLE, "/nonexistent")) / name
-        path = handed_over if handed_over.exists() else folder / name
-    return path.read_text(encoding="utf-8")
+    if path.is_absolute():
+        return path
+    handed_over = Path(os.environ.get(CREDENTIALS_VARIABLE, "/nonexistent")) / name
+    return handed_over if handed_over.exists() else folder / name
 
 
 def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) -> Route:
@@ -161,14 +177,14 @@ def _policy(backend: BackendSettings, settings: Settings, *, has_secret: bool) -
 
 def _fingerprint(site: Site) -> Callable[[], str]:
     """Tells when a secret was changed, without keeping it."""
-    files = [name for name in (site.auth.password_file, site.auth.token_file) if name]
+    files = sorted(secret_files(site.auth))
 
     def fingerprint() -> str:
-        digest = hashlib.sha256(repr(site.auth.username).encode())
-        for name in files:
+        digest = hashlib.sha256(repr(site.auth).encode())
+        for _, name in files:
             try:
-                digest.update(site.read_secret(name).encode())
-            except (OSError, UnicodeDecodeError) as exc:
+                digest.update(site.find_secret(name).read_bytes())
+            except OSError as exc:
                 digest.update(type(exc).__name__.encode())
         return digest.hexdigest()
 

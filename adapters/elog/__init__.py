@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from adapters.base import BackendKind, DeliveryError, EntryKind, Resolved, Site, Verdict
 from adapters.elog import files, late, runs, search
+from adapters.elog.accounts import check_auth
 from adapters.elog.current import Current
 from adapters.elog.logbook import Logbook
 from adapters.elog.opening import is_open, openable
@@ -124,6 +125,7 @@ KIND = BackendKind(
     absent_answers=2,
     aliases={"run_table": "run_params"},
     resolve=Elog.resolve,
+    check_auth=check_auth,
 )
 # Each of them may leave open its experiment, and its run if it has one.
 KIND = replace(KIND, kinds=openable(KIND.kinds))

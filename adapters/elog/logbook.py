@@ -4,18 +4,18 @@ Promises: a request goes through the gate that its credential belongs to (elog s
 whoever is told of an answer is told as whom we asked. Raises only DeliveryErrors.
 """
 
-import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from adapters.base import DeliveryError, Parked, Site
+from adapters.base import DeliveryError, Site
 from adapters.elog import proofs, runs, search
+from adapters.elog.accounts import Account, Accounts, Active
 from adapters.elog.verdicts import Asked
 from adapters.http import Answer, HttpClient
 from storage.entry import Claim
 
-# The proxy tells by the first part of the path which credential it should look for.
-GATES = {"none": "ws", "basic": "ws-auth", "bearer": "ws-jwt"}
+FORBIDDEN = 403
 
 
 class Logbook:
@@ -25,10 +25,10 @@ class Logbook:
         self.options = site.options
         self.now = site.now
         self.host = site.host
-        self._account = account(site)
-        gate = site.options.gate or GATES[site.auth.method]
-        self._base = f"{site.url.rstrip('/')}/{gate}/lgbk"
-        self._http = HttpClient(site, base_url=self._base)
+        self._url = site.url.rstrip("/")
+        self._http = HttpClient(site)
+        self.active = Active(site, self._http)
+        self._accounts = Accounts(site, self.active)
 
     async def ask(
         self, method: str, path: str, experiment: str, *, as_person: bool = False, **request: Any
@@ -36,21 +36,35 @@ class Logbook:
         """What the server answers, and for the words of a verdict: where and as whom we asked.
 
         `as_person`: not as an operator account, to which the server refuses it "for security
-        reasons" (elog sheet, section 3.9). `request`: as for HttpClient.request. Raises Parked
-        where we have no other account.
+        reasons" (elog sheet, section 3.9). `request`: as for HttpClient.request, and it may go
+        out twice: a 403, which has done nothing, is tried once as the other account, if there
+        is one. Raises Parked where we have no other account.
         """
-        if as_person and is_operator(self._account):
-            raise Parked(
-                f"an operator account ({self._account}) may not do this in {experiment}: the eLog"
-                " takes it from people only. Set auth.method to kerberos, bearer or auto",
-                scope=f"{experiment}/as a person",
-            )
-        answer = await self._http.request(method, path, **request)
-        return answer, Asked(self._base + path, experiment, self._account)
+        scope = f"{experiment}/as a person" if as_person else experiment
+        account = await self._accounts.of(experiment, as_person=as_person)
+        url = self._address(account, path)
+        asked = Asked(url, experiment, account.name)
+        try:
+            answer = await self._http.request(method, url, auth=account.auth, **request)
+        except DeliveryError as error:
+            raise self._accounts.without(account, error, scope) from error
+        other = self._accounts.other(account) if answer.status == FORBIDDEN else None
+        if other is None or as_person:
+            return answer, asked
+        try:
+            url = self._address(other, path)
+            answer = await self._http.request(method, url, auth=other.auth, **request)
+        except DeliveryError as error:
+            if not error.unshown:
+                raise
+            both = f"{account.name} (as {other.name} it cannot be tried: {error.detail})"
+            return answer, replace(asked, account=both)
+        both = f"{other.name} (and before that {account.name})"
+        return answer, Asked(url, experiment, both if answer.status == FORBIDDEN else other.name)
 
     def place(self, path: str) -> str:
         """The whole URL of a path, where a person can look."""
-        return self._base + path
+        return self._address(self._accounts.person, path)
 
     async def runs(self, experiment: str) -> list[int] | None:
         """The numbers of all runs; None when the eLog does not tell (the account may not read)."""
@@ -85,23 +99,8 @@ class Logbook:
         """Close connections."""
         await self._http.close()
 
-
-def account(site: Site) -> str:
-    """Who we are, for the words of a verdict."""
-    match site.auth.method:
-        case "none":
-            return "nobody (auth.method is none)"
-        case "basic":
-            username = str(site.auth.username)
-            instrument = site.options.instrument
-            return username.replace("{instrument}", str(instrument)) if instrument else username
-        case _:
-            return "the account of our token"
-
-
-def is_operator(name: str) -> bool:
-    """Is it an account of an instrument, as the server tells them (elog sheet, section 3.9)?"""
-    return name == "root" or bool(re.fullmatch(r"...opr", name))
+    def _address(self, account: Account, path: str) -> str:
+        return f"{self._url}/{account.gate}/lgbk{path}"
 
 
 def of_experiment(experiment: str) -> str:

@@ -106,19 +106,24 @@ def _table(settings: "Settings") -> list[dict[str, str]]:
 
 def _secret_problems(site: "Site") -> Iterator[str]:
     """Files that hold secrets, and certificates: they have to be there and readable."""
+    from adapters.auth.kerberos import flaw  # noqa: PLC0415 - as above
+    from adapters.auth.options import secret_files  # noqa: PLC0415
+
     key = f"backends.{site.name}"
-    for name in ("password_file", "token_file"):
-        file = getattr(site.auth, name)
-        if file is None:
-            continue
-        try:
-            if not site.read_secret(file).strip():
-                yield f"{key}.auth.{name}: {file} is empty"
-        except (OSError, UnicodeDecodeError) as exc:
-            reason = getattr(exc, "strerror", None) or "not text"
-            yield f"{key}.auth.{name}: {file} cannot be read: {reason}"
+    for name, file in sorted(secret_files(site.auth)):
+        is_keytab = name.endswith("keytab_file")
+        said = flaw(site.find_secret(file), file) if is_keytab else _unreadable(site, file)
+        if said is not None:
+            yield f"{key}.auth.{name}: {said}"
     for name, path in site.tls.model_dump(exclude_none=True).items():
         try:
             path.open("rb").close()
         except OSError as exc:
             yield f"{key}.tls.{name}: {path} cannot be read: {exc.strerror}"
+
+
+def _unreadable(site: "Site", file: str) -> str | None:
+    try:
+        return None if site.read_secret(file).strip() else f"{file} is empty"
+    except (OSError, UnicodeDecodeError) as exc:
+        return f"{file} cannot be read: {getattr(exc, 'strerror', None) or 'not text'}"
