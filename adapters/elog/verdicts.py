@@ -54,7 +54,7 @@ def foreign(answer: Answer, asked: Asked) -> Refused:
 
 def refusal(answer: Answer, asked: Asked) -> DeliveryError:
     """The verdict of an answer whose status is not 200."""
-    return _of_scope(answer, asked) or _of_entry(answer) or _of_us(answer, asked.url)
+    return _of_scope(answer, asked) or _of_entry(answer) or _of_us(answer, asked)
 
 
 def is_crash(answer: Answer) -> bool:
@@ -144,8 +144,11 @@ def _of_entry(answer: Answer) -> Rejected | None:
     return Rejected(detail, status=answer.status, excerpt=answer.text)
 
 
-def _of_us(answer: Answer, url: str) -> DeliveryError:
-    status, excerpt = answer.status, answer.text
+def _of_us(answer: Answer, asked: Asked) -> DeliveryError:
+    status, excerpt, url = answer.status, answer.text, asked.url
+    if status == 401:  # noqa: PLR2004 - of the proxy: the application knows no such answer
+        detail = f"{url} answered 401: the credentials of {asked.account} are not accepted"
+        return Refused(detail, status=status, excerpt=excerpt, credentials=True)
     shared = refusal_of_us(answer, url)
     if shared is not None:
         return shared

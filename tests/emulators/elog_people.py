@@ -4,6 +4,7 @@ import base64
 import re
 import secrets
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +28,14 @@ class People:
 
     `grants[where][user]` is a role; `where` is an experiment, an instrument in capitals, or
     "*". `anonymous_user` is who comes through the gate without credentials; the real one lets
-    nobody in by a name there.
+    nobody in by a name there. `tickets` tells whose a SPNEGO token is (None: nobody's); without
+    it every token is `kerberos_user`'s.
     """
 
     accounts: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     kerberos_user: str = "pi1"
+    tickets: Callable[[str], str | None] | None = None
     anonymous_user: str | None = None
     grants: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     sessions: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
@@ -66,7 +69,8 @@ class People:
             case "ws-auth", "basic":
                 return self._by_password(credential)
             case "ws-kerb", "negotiate":
-                return bool(credential), self.kerberos_user
+                user = self.tickets(credential) if self.tickets else self.kerberos_user
+                return bool(credential) and user is not None, user
             case "ws-jwt", "bearer":
                 return credential in self.tokens, self.tokens.get(credential)
             case _:

@@ -18,7 +18,8 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.http import NOT_SENT, Answer, Hearing, HttpClient
+from adapters.hearing import Hearing
+from adapters.http import NOT_SENT, Answer, HttpClient
 from tests.emulators.raw import Line, a_site, peer, reply, until
 
 SECRET = "what-must-not-have-left"
