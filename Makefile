@@ -17,6 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@if command -v krb5-config >/dev/null; then $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[kerberos]' 2>/dev/null || echo "gssapi cannot be had here: the Kerberos tests are skipped"; fi
 	@touch $@
 
 demo: setup  ## watch the main job: four emulated backends, an outage, a crash (about a minute)

@@ -31,6 +31,11 @@ BACKENDS = """
 #url = "https://pswww.slac.stanford.edu"
 #instrument = "mfx"
 #auth = { method = "basic", username = "{instrument}opr", password_file = "elog-password" }
+# Or, instead of that line: the operator account where its experiment is active, a person elsewhere.
+#[backends.elog.auth]
+#method = "auto"
+#operator = { username = "{instrument}opr", password_file = "elog-password" }
+#kerberos = { keytab_file = "elog.keytab", principal = "somebody@SLAC.STANFORD.EDU" }
 
 #[backends.events]
 #kind = "event_manager"              # MADSci Event Manager
@@ -48,10 +53,16 @@ BACKENDS = """
 """
 
 AUTH = """
-# auth: method = "none" | "basic" (username, password_file) | "bearer" (token_file, or
-#   token_command = ["command", "argument"]). A relative file is looked for in
-#   $CREDENTIALS_DIRECTORY (systemd's LoadCredential=), then beside this file. Secrets
-#   themselves never stand here.
+# auth: method =
+#   "none"
+#   "basic"     username, password_file
+#   "bearer"    token_file, or token_command = ["command", "argument"]
+#   "kerberos"  keytab_file and principal (neither: the tickets of the user that the agent runs
+#               as), service (default: "HTTP@" and the host of url); pip install holdfast[kerberos]
+#   "auto"      the eLog only: operator = { keys of basic } for the active experiment, and
+#               kerberos = { ... } or bearer = { ... } for all others
+#   A relative file is looked for in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=), then
+#   beside this file. Secrets themselves never stand here.
 # tls: ca_file, cert_file, key_file (PEM). The system's authorities when nothing is said.
 """
 
