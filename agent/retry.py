@@ -145,7 +145,8 @@ def _refused(error: Refused, claim: Claim, policy: Policy) -> Decision:
         claim, 0, claim.in_doubt or error.landed, sent=error.landed, failure=failure
     )
     secret = error.credentials and policy.has_secret
-    seconds = policy.auth_retry_seconds if secret else None
+    # What was shown to nobody locks no account: a command that needs the network, too, is tried on.
+    seconds = policy.auth_retry_seconds if secret and not error.unshown else None
     return Decision(settlement, RestWish("refused", error.detail, "", seconds, secret))
 
 

@@ -46,7 +46,7 @@ def token(account: Account, service: str) -> bytes:
     try:
         return _token(account, service)
     except GSSError as exc:
-        raise _no_token(exc) from None  # its frames hold tokens
+        raise _no_token(exc) from exc
 
 
 def _token(account: Account, service: str) -> bytes:

@@ -1,7 +1,7 @@
 """What it means that no Kerberos ticket can be had (RFC 4120, section 7.5.9). Pure.
 
-Promises: Kerberos servers that are away are never taken for a wrong key; only what such a server
-itself has refused may lock an account, and is not tried again at once.
+Promises: Kerberos servers that are away are never taken for a wrong key; what such a server has
+refused, and only that, may lock an account: everything else is marked as shown to nobody.
 """
 
 from dataclasses import dataclass
@@ -39,26 +39,17 @@ class Trouble:
 
 def verdict(site: Site, trouble: Trouble) -> DeliveryError:
     """The error that says what to do."""
-    place, code = f"backends.{site.name}.auth", trouble.code
+    code = trouble.code
     told = f"no Kerberos ticket for {trouble.whose}: {trouble.said}"
     if code in AWAY:
         return unshown(Unreachable(f"{told}. {_AWAY}"))
     if code in CLOCKS:
-        return unshown(_of(f"{told}. {_CLOCKS}", "agent"))
-    if code in NO_SERVICE:
-        detail = f"{told}. Is {trouble.service} right? {place}.service says whom a ticket is for"
-        return unshown(_of(detail, "credentials"))
-    if code in WRONG_KEY:
-        detail = (
-            f"{told}. {place}.keytab_file: the key in {trouble.keytab!r} is not, or no longer,"
-            " the one that the Kerberos server has: make the keytab anew (its old keys end when"
-            " another keytab is made, or the password is changed)"
-        )
-        return Refused(detail, credentials=True)
-    if code in NO_ACCOUNT:
-        detail = f"{told}. {place}.principal: ask who keeps the accounts, then `holdfast resume`"
-        return Refused(detail, credentials=True)
-    return unshown(_of_our_files(place, trouble, told))
+        error = Refused(f"{told}. {_CLOCKS}", credentials=True)
+        error.side = "agent"
+        return unshown(error)
+    detail = _detail(f"backends.{site.name}.auth", trouble, told)
+    error = Refused(detail, credentials=True)
+    return error if code in WRONG_KEY | NO_ACCOUNT else unshown(error)
 
 
 _AWAY = (
@@ -71,23 +62,31 @@ _CLOCKS = (
 )
 
 
-def _of_our_files(place: str, trouble: Trouble, told: str) -> DeliveryError:
-    flaw = trouble.flaw
-    if flaw is None and trouble.keytab is not None and trouble.code in NO_TICKET:
-        flaw = f"{trouble.keytab} has no key of {trouble.whose} (`klist -k` lists what it has)"
-    if flaw is not None:
-        return Refused(f"{place}.keytab_file: {flaw}", credentials=True)
-    if trouble.keytab is None and (trouble.expired or trouble.code in NO_TICKET):
-        detail = (
+def _detail(place: str, trouble: Trouble, told: str) -> str:
+    code, keytab = trouble.code, trouble.keytab
+    if code in WRONG_KEY:
+        return (
+            f"{told}. {place}.keytab_file: the key in {keytab!r} is not, or no longer, the one"
+            " that the Kerberos server has: make the keytab anew (its old keys end when another"
+            " keytab is made, or the password is changed)"
+        )
+    if code in NO_ACCOUNT:
+        return f"{told}. {place}.principal: ask who keeps the accounts, then `holdfast resume`"
+    if code in NO_SERVICE:
+        return f"{told}. Is {trouble.service} right? {place}.service says whom a ticket is for"
+    return _flaw(place, trouble, told)
+
+
+def _flaw(place: str, trouble: Trouble, told: str) -> str:
+    """What is wrong on this host."""
+    code, keytab = trouble.code, trouble.keytab
+    if trouble.flaw is not None:
+        return f"{place}.keytab_file: {trouble.flaw}"
+    if keytab is not None and code in NO_TICKET:
+        return f"{place}.keytab_file: {keytab} has no key of {trouble.whose} (look: `klist -k`)"
+    if keytab is None and (trouble.expired or code in NO_TICKET):
+        return (
             f"{told}. There is no keytab_file in {place}, so somebody has to say `kinit` as the"
             " user that the agent runs as; or give it a keytab, which needs nobody"
         )
-        return _of(detail, "credentials")
-    return Refused(f"{place}: {told}", credentials=trouble.keytab is not None)
-
-
-def _of(detail: str, side: str) -> DeliveryError:
-    """A refusal that locks nothing, and that ends without a new secret: it is tried on."""
-    error = Refused(detail)
-    error.side = "agent" if side == "agent" else "credentials"
-    return error
+    return f"{place}: {told}"

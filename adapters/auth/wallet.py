@@ -66,7 +66,7 @@ class Nobody:
 
 
 class Wallet:
-    """The credentials of one backend. `limit`: seconds that one of them may take to be had."""
+    """The credentials of one backend, made when they are first needed."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

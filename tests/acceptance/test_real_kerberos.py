@@ -124,7 +124,7 @@ async def test_the_address_may_be_another_than_the_services_name(
 
     assert isinstance(named, Receipt), named
     assert isinstance(wrong, Refused)
-    assert not wrong.credentials  # nothing that could be locked: tried again by itself
+    assert wrong.unshown  # nothing that could be locked: tried again by itself
     assert "HTTP@elsewhere" in wrong.detail
     assert "backends.elog.auth.service" in wrong.detail
 
@@ -263,7 +263,7 @@ async def test_without_a_keytab_the_users_own_tickets_are_taken(
     arrived = await as_user("arrived")
 
     assert isinstance(none_yet, Refused)
-    assert not none_yet.credentials  # a kinit is noticed by itself
+    assert none_yet.unshown  # tried on, so that a kinit is noticed by itself
     assert "kinit" in none_yet.detail
     assert isinstance(arrived, Receipt), arrived
     assert served.emulator.ledger()[0]["author"] == "pi1"

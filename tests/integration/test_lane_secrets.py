@@ -31,11 +31,25 @@ async def test_the_same_wrong_secret_is_not_tried_again_for_an_hour(world: LaneW
     assert len(world.adapter.sent) == 2
 
 
-async def test_a_changed_secret_is_tried_at_once(tmp_path: Path) -> None:
+async def test_what_was_shown_to_nobody_is_tried_on(world: LaneWorld) -> None:
+    unusable = Refused("the command failed", credentials=True)
+    unusable.unshown = True
+    await world.accept("a")
+    world.adapter.script = [unusable] * 3
+
+    await world.live(HOUR / 2)
+
+    assert await world.state("a") == "delivered"
+
+
+@pytest.mark.parametrize("unshown", [False, True])
+async def test_a_changed_secret_is_tried_at_once(tmp_path: Path, *, unshown: bool) -> None:
     secret = ["wrong"]
+    refused = Refused("401", credentials=True)
+    refused.unshown = unshown
     with lane_world(tmp_path, credentials=lambda: secret[0]) as world:
         await world.accept("a")
-        world.adapter.script = [Refused("401", credentials=True)]
+        world.adapter.script = [refused]
         await world.step()
 
         world.lane.tick()

@@ -207,27 +207,27 @@ async def test_a_plain_user_name_is_shown_to_every_kind_of_backend(kind: str) ->
 
 
 @pytest.mark.parametrize(
-    ("code", "error", "credentials", "side"),
+    ("code", "error", "side", "unshown"),
     [
-        (LIBRARY + 29, Unreachable, None, "network"),  # the KDC says that it cannot just now
-        (LIBRARY + 154, Unreachable, None, "network"),  # no server found: so it is offline
-        (LIBRARY + 220, Unreachable, None, "network"),
-        (LIBRARY + 37, Refused, False, "agent"),  # the clocks: nothing is locked by trying
-        (LIBRARY + 18, Refused, True, "credentials"),  # locked
-        (LIBRARY + 24, Refused, True, "credentials"),  # a wrong key
-        (LIBRARY + 160, Refused, True, "credentials"),  # no realm at all: anything else
+        (LIBRARY + 29, Unreachable, "network", True),  # the KDC says that it cannot just now
+        (LIBRARY + 154, Unreachable, "network", True),  # no server found: so it is offline
+        (LIBRARY + 220, Unreachable, "network", True),
+        (LIBRARY + 37, Refused, "agent", True),  # the clocks
+        (LIBRARY + 18, Refused, "credentials", False),  # locked
+        (LIBRARY + 24, Refused, "credentials", False),  # a wrong key
+        (LIBRARY + 160, Refused, "credentials", True),  # no realm at all: anything else
     ],
 )
 def test_what_kerberos_says_is_a_verdict(
-    code: int, error: type, credentials: bool | None, side: str
+    code: int, error: type, side: str, *, unshown: bool
 ) -> None:
     trouble = Trouble(code, "in its words", "pi@LAB", "HTTP@lab", keytab="k")
 
     said = verdict(a_site("http://x"), trouble)
 
     assert type(said) is error
-    assert getattr(said, "credentials", None) is credentials
-    assert said.side == side
+    assert (said.side, said.unshown) == (side, unshown)
+    assert getattr(said, "credentials", True)
     assert "in its words" in said.detail
     assert "pi@LAB" in said.detail
 
