@@ -1,4 +1,4 @@
-"""The LCLS electronic logbook (explgbk): posts with attachments, and run parameters.
+"""The LCLS electronic logbook (explgbk): posts, run parameters, workflows, and run status.
 
 Promises: a post is confirmed by the id and the files that the server echoes, run parameters
 by the echoed run. A post whose answer was lost is looked for by its marker before it is sent
@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from adapters.base import BackendKind, DeliveryError, EntryKind, Resolved, Site, Verdict
-from adapters.elog import files, late, runs, search
+from adapters.elog import files, late, run_status, runs, search
 from adapters.elog.accounts import check_auth
 from adapters.elog.current import Current
 from adapters.elog.logbook import Logbook
@@ -21,6 +21,8 @@ from adapters.elog.opening import is_open, openable
 from adapters.elog.params import Params
 from adapters.elog.payloads import Post, RunParams, payload_of, post_address, run_params_address
 from adapters.elog.posts import Posts
+from adapters.elog.run_status import RunStatus, RunStatuses, run_status_address
+from adapters.elog.workflow import Workflow, Workflows, workflow_address
 from storage.entry import Claim, Doubt, Receipt, Resolution
 
 Deliver = Callable[[Claim], Awaitable[Verdict]]
@@ -60,6 +62,10 @@ class Options(BaseModel, extra="forbid", frozen=True):
         default=False,
         description="A post without an author is its producer's, by the name of that account.",
     )
+    run_status_urls: tuple[run_status.Prefix, ...] = Field(
+        default=(),
+        description="Addresses below which job services (JID) may be told run status; none: none.",
+    )
 
 
 class Elog:
@@ -69,11 +75,15 @@ class Elog:
         self._logbook = Logbook(site)
         self._current = Current(self._logbook)
         posts = Posts(self._logbook)
+        workflows = Workflows(self._logbook)
+        self._run_statuses = RunStatuses(site)
         self._deliver: dict[str, Deliver] = {
             "post": posts.deliver,
             "run_params": Params(self._logbook).deliver,
+            "run_status": self._run_statuses.deliver,
+            "workflow": workflows.deliver,
         }
-        self._find: dict[str, Find] = {"post": posts.find}
+        self._find: dict[str, Find] = {"post": posts.find, "workflow": workflows.find}
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Send the entries one by one, in order."""
@@ -94,6 +104,7 @@ class Elog:
     async def close(self) -> None:
         """Close connections."""
         await self._logbook.close()
+        await self._run_statuses.close()
 
     async def _verdict(self, claim: Claim) -> Verdict:
         try:
@@ -116,6 +127,17 @@ KIND = BackendKind(
             max_attachment_bytes=files.MAX_BYTES,
         ),
         "run_params": EntryKind(payload=RunParams, address=run_params_address, in_doubt="resend"),
+        "run_status": EntryKind(
+            payload=RunStatus,
+            address=run_status_address,
+            in_doubt="resend",
+            takes_attachments=True,
+            max_attachment_bytes=run_status.MAX_CREDENTIAL_BYTES,
+            check=run_status.allowed,
+            lifetime_seconds=run_status.LIFETIME_SECONDS,
+            secret=run_status.CREDENTIAL,
+        ),
+        "workflow": EntryKind(payload=Workflow, address=workflow_address, in_doubt="find"),
     },
     main_kind="post",
     batch_size=1,
