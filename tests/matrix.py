@@ -73,7 +73,8 @@ class Row:
     the backend may answer when it rejects this entry; `parks`: ... its scope. `words`: what it
     says besides proofs, to be tried where it would not say it. `labels`: does the content type
     belong to what it says? `probes`: the answer decides nothing about the entry, what is sent
-    afterwards does.
+    afterwards does. `options`: settings of the backend. `apart`: another service than the backend
+    answers, whose trouble must never become the backend's: all that is no proof parks.
     """
 
     kind: str
@@ -89,6 +90,8 @@ class Row:
     around: Mapping[str, Said] = field(default_factory=dict)
     find: bool = False
     probes: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    apart: bool = False
 
     def __str__(self) -> str:
         aim = "find" if self.find else "deliver"
@@ -132,7 +135,7 @@ class Asking:
                 concurrency=1,
                 auth=AuthOptions(),
                 tls=TlsOptions(),
-                options=kind.options(),
+                options=kind.options(**row.options),
                 read_secret=lambda _: "",
                 now=lambda: NOW,
             )
@@ -252,10 +255,87 @@ def elog_parks(answer: Said) -> bool:
 
 def elog(entry: str, asks: str, claim: Claim, *proofs: Said, **more: Any) -> Row:
     # It labels whatever it says as JSON, and its sheet warns of believing that.
-    return Row("elog", entry, asks, [claim], proofs, parks=elog_parks, labels=False, **more)
+    more = {"parks": elog_parks, **more}
+    return Row("elog", entry, asks, [claim], proofs, labels=False, **more)
+
+
+WORKFLOW = a_claim(
+    {"experiment": "e", "name": "w", "executable": "x", "parameters": "p"}, kind="workflow"
+)
+DEFINED = {
+    **{"_id": REMOTE_ID, "name": "w", "executable": "x", "parameters": "p"},
+    **{"trigger": "END_OF_RUN", "location": "S3DF", "run_as_user": "pi1"},
+}
+DEFINITION = said(200, {"success": True, "errormsg": "", "value": DEFINED})
+DEFINITIONS = said(200, {"success": True, "value": [DEFINED]})
+DEFINE = "POST /ws/lgbk/lgbk/e/ws/create_update_workflow_def"
+LIST = "GET /ws/lgbk/lgbk/e/ws/workflow_definitions"
+TAKEN = said(
+    200, {"success": False, "errormsg": "There already exists a workflow definition for w"}
+)
+FOR_PEOPLE = said(
+    200, {"success": False, "errormsg": "Cannot create a workflow definition for the user mfxopr"}
+)
+INVALID = said(200, {"success": False, "errormsg": "Invalid location X in create/update workflow"})
+
+
+def defining_judges(answer: Said) -> bool:
+    return elog_judges(answer) or answer == INVALID
+
+
+def defining_parks(answer: Said) -> bool:
+    return elog_parks(answer) or answer in (TAKEN, FOR_PEOPLE)
+
+
+STATUS = a_claim(
+    {"counters": {"k": "v"}, "update_url": "http://jid.test/jid/ws/replace_counters/e/7"},
+    kind="run_status",
+)
+COUNTERS = said(200, {"value": [{"key": "other", "value": 1}, {"key": "k", "value": "v"}]})
+NO_COUNTERS = said(200, {"success": True, "value": []})
+SHOW, REPLACE = "POST /jid/ws/e/get_counters", "POST /jid/ws/replace_counters/e/7"
+
+
+def job_service(asks: str, around: Said, *proofs: Said) -> Row:
+    return Row(
+        "elog",
+        "run_status",
+        asks,
+        [STATUS],
+        proofs,
+        parks=lambda _: True,
+        words=[NO_COUNTERS, said(200, {"success": False, "value": []})],
+        labels=False,
+        around={REPLACE if asks == SHOW else SHOW: around},
+        options={"run_status_urls": ["http://jid.test"]},
+        apart=True,
+    )
 
 
 ELOG = [
+    elog(
+        "workflow",
+        DEFINE,
+        WORKFLOW,
+        DEFINITION,
+        judges=defining_judges,
+        parks=defining_parks,
+        words=[TAKEN, FOR_PEOPLE, INVALID],
+        around={LIST: NOTHING_FOUND},
+    ),
+    elog("workflow", LIST, WORKFLOW, DEFINITIONS, around={DEFINE: DEFINITION}, probes=True),
+    elog(
+        "workflow",
+        LIST,
+        WORKFLOW,
+        DEFINITIONS,
+        absences=lambda answer: answer == NOTHING_FOUND,
+        words=[NOTHING_FOUND],
+        find=True,
+    ),
+    # What is shown is the proof; what is answered to the writing proves nothing.
+    job_service(SHOW, said(200, {"success": True}), COUNTERS),
+    job_service(REPLACE, NO_COUNTERS),
     elog(
         "post",
         NEW,

@@ -1,4 +1,4 @@
-"""An eLog server with its proxy: gates, roles, posts, run parameters, searches (elog sheet).
+"""An eLog server with its proxy: gates, roles, posts, runs, searches, workflows (elog sheet).
 
 Its own switches: `lock_guards_posts` (older servers refuse posts to a locked experiment),
 `anonymous_user` (who comes through the gate without credentials), `crashes` (how many of the next
@@ -41,6 +41,7 @@ from tests.emulators.elog_people import Gates, People
 from tests.emulators.elog_reads import Reads
 from tests.emulators.elog_stations import Stations
 from tests.emulators.elog_store import Experiment, Json, Upload
+from tests.emulators.elog_workflows import Workflows
 from tests.emulators.elog_world import World
 
 Endpoint = Callable[[Request, Experiment], Awaitable[Response]]
@@ -102,6 +103,7 @@ class ElogEmulator:
 
     def _routes(self, reads: Reads) -> list[Route]:
         at = "/lgbk/{experiment}/ws"
+        workflows = Workflows(self.store, self.people)
         table: list[tuple[str, str, str | None, Endpoint]] = [
             ("POST", f"{at}/new_elog_entry", "post", self._post),
             ("POST", f"{at}/modify_elog_entry", "edit", self._edit),
@@ -127,6 +129,12 @@ class ElogEmulator:
             ("GET", f"{at}/info", "read", reads.info),
             ("GET", f"{at}/internalinfo", None, reads.internal_info),
             ("GET", f"{at}/has_role", "read", self._has_role),
+            ("GET", f"{at}/workflow_definitions", "read", workflows.definitions),
+            ("GET", f"{at}/workflow_triggers", "read", workflows.triggers),
+            ("GET", f"{at}/dm_locations", "read", workflows.locations),
+            ("GET", f"{at}/workflow_jobs", "read", workflows.jobs),
+            ("POST", f"{at}/create_workflow_job", "post", workflows.create_job),
+            ("POST", f"{at}/update_workflow_job", "post", workflows.update_job),
         ]
         inside = [
             Route(path, self._guarded(privilege, do), methods=[method])
@@ -136,6 +144,8 @@ class ElogEmulator:
         named = "/lgbk/ws/activeexperiment_for_instrument_station"
         return [
             *inside,
+            Route(f"{at}/create_update_workflow_def", workflows.define, methods=["POST"]),
+            Route(at + "/workflow_definitions/{id}", workflows.delete, methods=["DELETE"]),
             Route(named, stations.active_experiment),
             Route("/lgbk/ws/activeexperiments", stations.active_experiments),
             Route("/lgbk/ws/switch_experiment", stations.switch, methods=["POST"]),

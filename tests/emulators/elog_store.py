@@ -52,6 +52,8 @@ class Experiment:
     entries: dict[str, Json] = field(default_factory=dict)
     runs: dict[int, Json] = field(default_factory=dict)
     contents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    definitions: dict[str, Json] = field(default_factory=dict)
+    jobs: dict[str, Json] = field(default_factory=dict)
 
     def run(self, number: str | None) -> Json:
         """The run's document; the highest when none is named. Unknown runs crash the server."""

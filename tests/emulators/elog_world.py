@@ -70,7 +70,8 @@ class World:
     def ledger(self) -> list[Json]:
         """Entries in order of arrival (`kind` post, `experiment`, and the entry's own fields;
         clones of edits and cross-posted copies too), then one object per run that has parameters
-        (`kind` run_params, `experiment`, `run`, `params` under their stored names).
+        (`kind` run_params, `experiment`, `run`, `params` under their stored names), then one per
+        workflow definition (`kind` workflow, `experiment`, and its own fields).
         """
         with self.store.lock:
             logbooks = list(self.store.experiments.values())
@@ -90,4 +91,10 @@ class World:
                 for run in where.runs.values()
                 if run["params"]
             ]
-        return sorted(posts, key=lambda entry: str(entry["_id"][8:])) + params
+            workflows = [
+                {"kind": "workflow", "experiment": where.name, **one}
+                for where in logbooks
+                for one in where.definitions.values()
+            ]
+        ordered = sorted(posts, key=lambda entry: str(entry["_id"][8:]))
+        return ordered + params + workflows

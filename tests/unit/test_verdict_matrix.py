@@ -90,6 +90,7 @@ async def test_nothing_else_proves_or_judges_anything(asking: Asking) -> None:
 
 def check(row: Row, answer: Said, outcome: Receipt | DeliveryError | None) -> None:
     told = f"{row}: {answer} -> {outcome!r}"
+    assert not row.apart or isinstance(outcome, Receipt | Parked), told
     match outcome:
         case Receipt():
             assert answer in row.proofs or row.probes, told
@@ -122,8 +123,12 @@ async def test_a_wait_that_is_asked_for_is_obeyed_whatever_the_page(asking: Aski
     for status in (429, 503):
         for media, body in BODIES.values():
             outcome = await asking.outcome(Said(status, media, body), **{"retry-after": "7"})
-            assert isinstance(outcome, Throttled), (status, body)
-            assert outcome.retry_after == 7
+            if asking.row.apart:
+                assert isinstance(outcome, Parked), (status, body)
+                assert "7 s" in outcome.detail
+            else:
+                assert isinstance(outcome, Throttled), (status, body)
+                assert outcome.retry_after == 7
 
 
 @pytest.mark.parametrize("status", [401, 407])
@@ -132,6 +137,10 @@ async def test_a_refused_secret_is_not_shown_a_second_time(asking: Asking, statu
 
     outcome = await asking.outcome(Said(status, None, b""))
 
-    assert isinstance(outcome, Refused)
-    assert outcome.credentials
+    if asking.row.apart:
+        assert isinstance(outcome, Parked)
+        assert outcome.side == "credentials"
+    else:
+        assert isinstance(outcome, Refused)
+        assert outcome.credentials
     assert len(asking.network.sent) == 1
