@@ -263,8 +263,13 @@ WORKFLOW = a_claim(
     {"experiment": "e", "name": "w", "executable": "x", "parameters": "p"}, kind="workflow"
 )
 DEFINED = {
-    **{"_id": REMOTE_ID, "name": "w", "executable": "x", "parameters": "p"},
-    **{"trigger": "END_OF_RUN", "location": "S3DF", "run_as_user": "pi1"},
+    "_id": REMOTE_ID,
+    "name": "w",
+    "executable": "x",
+    "parameters": "p",
+    "trigger": "END_OF_RUN",
+    "location": "S3DF",
+    "run_as_user": "pi1",
 }
 DEFINITION = said(200, {"success": True, "errormsg": "", "value": DEFINED})
 DEFINITIONS = said(200, {"success": True, "value": [DEFINED]})
@@ -296,22 +301,6 @@ NO_COUNTERS = said(200, {"success": True, "value": []})
 SHOW, REPLACE = "POST /jid/ws/e/get_counters", "POST /jid/ws/replace_counters/e/7"
 
 
-def job_service(asks: str, around: Said, *proofs: Said) -> Row:
-    return Row(
-        "elog",
-        "run_status",
-        asks,
-        [STATUS],
-        proofs,
-        parks=lambda _: True,
-        words=[NO_COUNTERS, said(200, {"success": False, "value": []})],
-        labels=False,
-        around={REPLACE if asks == SHOW else SHOW: around},
-        options={"run_status_urls": ["http://jid.test"]},
-        apart=True,
-    )
-
-
 ELOG = [
     elog(
         "workflow",
@@ -323,7 +312,6 @@ ELOG = [
         words=[TAKEN, FOR_PEOPLE, INVALID],
         around={LIST: NOTHING_FOUND},
     ),
-    elog("workflow", LIST, WORKFLOW, DEFINITIONS, around={DEFINE: DEFINITION}, probes=True),
     elog(
         "workflow",
         LIST,
@@ -334,8 +322,19 @@ ELOG = [
         find=True,
     ),
     # What is shown is the proof; what is answered to the writing proves nothing.
-    job_service(SHOW, said(200, {"success": True}), COUNTERS),
-    job_service(REPLACE, NO_COUNTERS),
+    Row(
+        "elog",
+        "run_status",
+        SHOW,
+        [STATUS],
+        [COUNTERS],
+        parks=lambda _: True,
+        words=[NO_COUNTERS, said(200, {"success": False, "value": []})],
+        labels=False,
+        around={REPLACE: said(200, {"success": True})},
+        options={"run_status_urls": ["http://jid.test"]},
+        apart=True,
+    ),
     elog(
         "post",
         NEW,

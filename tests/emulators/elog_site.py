@@ -26,20 +26,27 @@ Connect = Callable[..., Adapter]
 
 
 class Stranger:
-    """Answers every request with the same, whatever was asked; `says` changes what."""
+    """Answers every request with the same, whatever was asked; `says` changes what.
+
+    `otherwise`: the JSON that it answers to all whose path does not end in `only`.
+    """
 
     def __init__(self) -> None:
         self._answer = Response()
+        self.only, self.otherwise = "", b""
         self.app = Starlette(routes=[Route("/{path:path}", self._reply, methods=METHODS)])
 
     def says(self, status: int, body: bytes, media_type: str) -> None:
+        self.only = ""
         self._answer = Response(body, status, {"content-type": media_type})
 
     def ledger(self) -> list[dict[str, Any]]:
         return []
 
-    async def _reply(self, _: Request) -> Response:
-        return self._answer
+    async def _reply(self, request: Request) -> Response:
+        if request.url.path.endswith(self.only):
+            return self._answer
+        return Response(self.otherwise, 200, {"content-type": JSON})
 
 
 def a_site(url: str, **changes: Any) -> Site:

@@ -1,10 +1,11 @@
-"""The job service (JID, ARP) that shows counters of jobs, as its clients know it (elog sheet, 3.10).
+"""The job service (JID, ARP) that shows counters of jobs, as its clients know it.
 
-Its source was not found, so its answers to anything unusual are guesses, one switch for each:
+Its source was not found (elog sheet, section 3.10), so its answers to anything unusual are
+guesses, one switch for each:
 `tokens` (the values of the Authorization header that get_counters takes; None: any, and none),
-`known` (the jobs that there are; None: all), `stuck` (takes counters and shows the old ones).
-`after_read` are called one by one, each after one answer of get_counters, as if another program
-wrote then. `heard` is what each request carried: path, the credential if there was one, and its body.
+`roots` (jobs that get_counters knows by another id), `known` (the jobs that there are; None: all), `stuck` (takes counters and shows the old ones).
+`before_read` are called one by one, each before one answer of get_counters, as if another program
+wrote then. `heard` is what each request carried: path, credential if there was one, body.
 
     python -m tests.emulators.jid --port 0 --token "Bearer t"
 """
@@ -42,9 +43,10 @@ class JidEmulator:
     ) -> None:
         self.tokens = None if tokens is None else set(tokens)
         self.known = None if known is None else set(known)
+        self.roots: dict[str, str] = {}
         self.stuck = False
         self.counters: dict[str, Counters] = {}
-        self.after_read: list[Callable[[], None]] = []
+        self.before_read: list[Callable[[], None]] = []
         self.heard: list[Heard] = []
         below, post = "/{prefix:path}jid/ws", ["POST"]
         self.app = Starlette(
@@ -72,13 +74,12 @@ class JidEmulator:
             # Some servers repeat what they were sent.
             said = {"message": "not authorized", "headers": dict(request.headers)}
             return JSONResponse(said, 401)
-        job = str(body["_id"])
+        job = self.roots.get(body["_id"], str(body["_id"]))
         if self.known is not None and job not in self.known:
             return JSONResponse({"success": False, "value": None}, 404)
-        answer = JSONResponse({"success": True, "value": list(self.counters.get(job, []))})
-        if self.after_read:
-            self.after_read.pop(0)()
-        return answer
+        if self.before_read:
+            self.before_read.pop(0)()
+        return JSONResponse({"success": True, "value": list(self.counters.get(job, []))})
 
     async def _replace(self, request: Request) -> Response:
         counters = await self._note(request)
