@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from adapters.auth.options import AuthOptions
-from storage.entry import Address, Claim, Doubt, Receipt, Resolution
+from storage.entry import Address, Claim, Delivered, Doubt, Receipt, Resolution
 
 EXCERPT_LENGTH = 500  # characters of a backend's answer that a dead letter keeps
 
@@ -250,6 +250,13 @@ class Adapter(Protocol):
         """What the backend holds that may be this entry, oldest first; empty: not there now.
 
         Raises a DeliveryError when it cannot tell.
+        """
+        ...
+
+    async def holds(self, receipt: Delivered) -> bool | None:
+        """Does the backend still hold what it once confirmed? None: it has no way to tell.
+
+        Only asks. Raises a DeliveryError when it cannot tell now.
         """
         ...
 

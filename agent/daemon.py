@@ -25,6 +25,7 @@ from agent import wiring
 from agent.clock import Clock
 from agent.disk import tell, when_there_is_room
 from agent.duties import Duties
+from agent.editing import Editing
 from agent.intake import Intake
 from agent.lane import Lane
 from agent.listener import sockets
@@ -32,6 +33,7 @@ from agent.listener.admin import Admin
 from agent.listener.application import application
 from agent.listener.entries import EntriesDoor
 from agent.listener.looks import Looks
+from agent.listener.rework import ReworkDoor
 from agent.listener.server import Listener
 from agent.notify import Notifier
 from agent.observing import Observer
@@ -40,6 +42,7 @@ from agent.resolving import Resolver
 from agent.route import Route
 from agent.schedule import Schedule
 from agent.spool import Spool
+from agent.verifying import Verifier
 from agent.watch import Watch
 from config.settings import Settings
 from config.sources import SettingsError
@@ -241,10 +244,22 @@ class Daemon:
         nudges = {name: lane.retry_now for name, lane in lanes.items()}
         pausing = {name: lane.pausing for name, lane in lanes.items()}
         pauses = Pauses(outbox, pausing, nudges, self._clock)
+
+        def wake(backend: str) -> None:
+            lanes[backend].wake()
+
         app = application(
             door,
             looks,
-            Admin(outbox, self._clock, nudges, pauses, lambda backend: lanes[backend].wake()),
+            Admin(outbox, self._clock, nudges, pauses, wake),
+            ReworkDoor(
+                outbox,
+                self._clock,
+                editing=Editing(outbox, intake, self._clock, wake),
+                verifier=Verifier(outbox, lanes, self._clock),
+                max_entry_bytes=wiring.bounds(self._settings).max_text_bytes,
+                wake=wake,
+            ),
             admin_path=str(opened["admin"].getsockname()),
         )
         return Listener(

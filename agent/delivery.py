@@ -30,7 +30,7 @@ from agent.retry import Bug, Damaged, UnknownKind
 from agent.route import Route
 from storage import crash
 from storage.attachments import fault_of
-from storage.entry import Claim, Doubt, Receipt
+from storage.entry import Claim, Delivered, Doubt, Receipt
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
 
@@ -99,6 +99,16 @@ class Delivery:
             return [Postponed(later, one.absences) for one in claims]
         except Exception as exc:  # noqa: BLE001 - it must not end the lane
             return [self._bug(exc, claims)] * len(claims)
+
+    async def holds(self, receipt: Delivered) -> bool | None:
+        """Ask whether the backend still holds it, when the lane could send as well.
+
+        Raises what the adapter raises.
+        """
+        while (wait := self._pace.wait()) > 0:
+            await self._pause(min(wait, LONGEST_WAIT_SECONDS))
+        self._pace.sent(1)
+        return await self._ask(lambda: self._route.adapter.holds(receipt))
 
     async def close(self) -> None:
         """Close the adapter, whatever it thinks of that."""

@@ -12,6 +12,7 @@ from agent.lane import Lane
 from agent.notify import Notifier
 from agent.observing import Observer
 from agent.pausing import keep_true
+from agent.room import free_bytes
 from agent.schedule import Body, Recurring
 from config.settings import Settings
 from storage.errors import DiskRefused
@@ -24,6 +25,7 @@ CHECKPOINT_SECONDS = 60
 CLOCK_SECONDS = 10
 EXAMINE_SECONDS = 6 * 3600
 RECEIPTS_SECONDS = 3600
+ROOM_SECONDS = 10
 DAY_MS = 86_400_000
 log = structlog.get_logger()
 
@@ -60,6 +62,7 @@ class Duties:
             Recurring("times:correct", CLOCK_SECONDS, self.correct_times),
             Recurring("database:examine", EXAMINE_SECONDS, self.examine, at_start=True),
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
+            Recurring("payloads:room", ROOM_SECONDS, self.make_room),
             # At start as well: a kill leaves a long log behind.
             Recurring("database:checkpoint", CHECKPOINT_SECONDS, self.checkpoint, at_start=True),
         ]
@@ -111,9 +114,28 @@ class Duties:
         """
         if self._clock.monotonic() - self._stepped_at < RECEIPTS_SECONDS:
             return
-        before = self._clock.now() - round(self._settings.receipts.keep_days * DAY_MS)
+        now, kept = self._clock.now(), self._settings.receipts
+        # Payloads first: without its receipt, one could not be asked for any more.
+        before = now - round(kept.keep_payload_days * DAY_MS)
+        while await self._outbox.upkeep.forget_payloads(before=before):
+            pass
+        before = now - round(kept.keep_days * DAY_MS)
         while await self._outbox.upkeep.expire_receipts(before=before):
             pass
+
+    async def make_room(self) -> None:
+        """What was delivered and is only kept gives way to what still has to be delivered."""
+        least = self._settings.limits.min_free_bytes
+        count = 0
+        with suppress(DiskRefused):
+            while free_bytes(self._outbox.attachments.root) < least:
+                gone = await self._outbox.upkeep.forget_payloads()
+                count += gone
+                if not gone:
+                    break
+                await self._outbox.upkeep.checkpoint()
+        if count:
+            log.warning("payloads.given_up", count=count)
 
     async def clamp(self) -> None:
         """Nothing may be due further away than the longest delay: a clock was wrong, or is.

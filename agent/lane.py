@@ -67,7 +67,7 @@ class Lane:
         self._stopping = False
         self._log = structlog.get_logger().bind(backend=route.name)
         self._patience = Patience(self._log, pause)
-        self._delivery = Delivery(route, outbox, clock=clock, pace=self.pace, pause=pause)
+        self.delivery = Delivery(route, outbox, clock=clock, pace=self.pace, pause=pause)
         self._settling = Settling(
             route,
             outbox,
@@ -150,7 +150,7 @@ class Lane:
         for one in set(self._bringing):
             one.cancel()
         await self._still()
-        await self._delivery.close()
+        await self.delivery.close()
 
     async def _still(self) -> None:
         """Wait until no claim is under way, and nothing is on the wire."""
@@ -251,7 +251,7 @@ class Lane:
 
     async def _bring(self, claims: list[Claim]) -> Sequence[Outcome]:
         """Bring them in a task of its own, so that a stop cuts the sending and not the settling."""
-        bringing = asyncio.create_task(self._delivery.bring(claims))
+        bringing = asyncio.create_task(self.delivery.bring(claims))
         self._bringing.add(bringing)
         try:
             return await bringing

@@ -28,6 +28,12 @@ class Route:
     open_at: Callable[[int], bool] = lambda _: True
     credentials: Callable[[], str] = lambda: ""
     options: Any = None
+    keeps_payloads: bool = False
+
+    def keeps(self, kind: str) -> bool:
+        """Do payloads of this kind of entry stay after delivery? Never a producer's credential."""
+        known = self.kind.kinds.get(kind)
+        return self.keeps_payloads and known is not None and known.secret is None
 
     @property
     def longest_delay_ms(self) -> int:

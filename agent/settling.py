@@ -143,7 +143,8 @@ class Settling:
     def _judge(self, claim: Claim, outcome: Outcome) -> Settled:
         match outcome:
             case Receipt() | Resolved() | Superseded():
-                return Settled(_without_failure(claim, outcome))
+                keep = self._route.keeps(claim.kind)
+                return Settled(_without_failure(claim, outcome, keep=keep))
             case Postponed(due_at=due_at, absences=absences):
                 return Settled(GiveBack(claim, due_at, claim.in_doubt, absences=absences))
             case Abandoned():
@@ -256,10 +257,12 @@ class Settling:
                     self._log.debug("entry.given_back", entry=claim.id, reason=failure.detail)
 
 
-def _without_failure(claim: Claim, verdict: Receipt | Resolved | Superseded) -> Settlement:
+def _without_failure(
+    claim: Claim, verdict: Receipt | Resolved | Superseded, *, keep: bool
+) -> Settlement:
     match verdict:
         case Receipt():
-            return Confirm(claim, verdict)
+            return Confirm(claim, verdict, keep)
         case Resolved(resolution=resolution):
             return GiveBack(claim, 0, claim.in_doubt, resolution=resolution)
         case Superseded(reason=reason):
@@ -278,7 +281,8 @@ def _rider(settlement: Settlement) -> Sequence[Settlement]:
         return ()
     if isinstance(settlement, Confirm) and settlement.receipt.with_rider:
         proof = settlement.receipt
-        return (Confirm(rider, Receipt(rider.id, f"{proof.remote_id}@{rider.id}", proof.url)),)
+        told = Receipt(rider.id, f"{proof.remote_id}@{rider.id}", proof.url)
+        return (Confirm(rider, told, keep=settlement.keep),)
     return (_untouched(rider),)
 
 

@@ -167,6 +167,7 @@ def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) 
         open_at=window(backend.window) if backend.window else lambda _: True,
         credentials=_fingerprint(site),
         options=site.options,
+        keeps_payloads=settings.receipts.keep_payload_days > 0,
     )
 
 

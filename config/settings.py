@@ -128,6 +128,12 @@ class ReceiptSettings(Section):
     keep_days: float = Field(
         default=90, gt=0, description="The dedup window: a key delivered earlier is taken as new."
     )
+    keep_payload_days: float = Field(
+        default=0,
+        ge=0,
+        description="Payload and files of what was delivered stay for so long, to be sent again by"
+        " `holdfast resend`; 0: they go at once. At most keep_days.",
+    )
 
 
 class StatusSettings(Section):
@@ -200,6 +206,8 @@ class Settings(Section):
                 raise ValueError(f"agent.{key}: the path is longer than {AF_UNIX_LIMIT} bytes")
         if self.agent.socket == self.agent.admin_socket:
             raise ValueError("agent.admin_socket: has to be another path than agent.socket")
+        if self.receipts.keep_payload_days > self.receipts.keep_days:
+            raise ValueError("receipts.keep_payload_days: cannot be more than receipts.keep_days")
         return self
 
 

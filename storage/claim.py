@@ -124,7 +124,7 @@ def _claims(
     """The claims of leased rows, by `seq`."""
     ids = [row.id for row in rows]
     bodies = _bodies(connection, ids)
-    files = _attachments(connection, ids, attachments)
+    files = attachments_of(connection, ids, attachments)
     parents = _parents(connection, [row.waits_for for row in rows if row.waits_for is not None])
     return {
         row.seq: _claim(row, bodies.get(row.id), files.get(row.id, ()), parents.get(row.waits_for))
@@ -194,9 +194,10 @@ def _parents(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     return {row.entry_id: row.remote_id for row in connection.execute(query)}
 
 
-def _attachments(
+def attachments_of(
     connection: Connection, ids: Sequence[str], folder: Path
 ) -> dict[str, tuple[Attachment, ...]]:
+    """The files of these entries, by entry, in their order."""
     query = (
         select(attachment)
         .where(attachment.c.entry_id.in_(ids))

@@ -47,6 +47,8 @@ STEPS = {
     "resume.written": "a backend's pause is over in a transaction that is not committed",
     "hold.written": "entries are held in a transaction that is not committed",
     "release.written": "held entries wait again in a transaction that is not committed",
+    "resend.left": "receipts have left in a transaction that has no entries for them yet",
+    "resend.written": "delivered entries wait again in a transaction that is not committed",
     "salvage.parted": "a damaged database is moved aside, its log is not",
     "salvage.aside": "a damaged database lies aside, no other one is there",
     "salvage.receipts": "its receipts are back, nothing else",

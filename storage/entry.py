@@ -292,10 +292,33 @@ class Supersede:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Settle a claim by the backend's receipt: the entry leaves, the receipt stays."""
+    """Settle a claim by the backend's receipt: the entry leaves, the receipt stays.
+
+    `keep`: its payload and files stay, too, so that it can be sent again.
+    """
 
     claim: Claim
     receipt: Receipt
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a backend has confirmed: its receipt, and what is kept of the entry.
+
+    `number`: of the receipt, in the order of delivery. `kept`: the payload is, so that it can be
+    sent again. `payload`: it, where it is kept and was asked for.
+    """
+
+    id: str
+    kind: str
+    key: str
+    remote_id: str
+    url: str | None
+    delivered_at: int
+    number: int = 0
+    kept: bool = False
+    payload: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

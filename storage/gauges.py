@@ -78,6 +78,17 @@ class Gauges:
                     self.size[one.backend] -= one.size
                     self.waiting[one.backend] -= one.state is not State.DEAD
 
+    def returned(self, backend: str, sizes: Sequence[int]) -> None:
+        """Delivered entries wait again; so many bytes each."""
+        with self._lock:
+            self.waiting[backend] += len(sizes)
+            self.size[backend] += sum(sizes)
+
+    def resized(self, backend: str, by: int) -> None:
+        """An entry takes so many bytes more, or less, than it did."""
+        with self._lock:
+            self.size[backend] += by
+
     def lost(self, backend: str, gone: Iterable[Lost]) -> None:
         """Entries were given up for newer ones."""
         with self._lock:

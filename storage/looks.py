@@ -6,7 +6,7 @@ that meets damage is taken again on the database that takes its place.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,13 @@ from sqlalchemy import Connection
 
 from storage import lists
 from storage.census import Census, census, rates, waiting_in
+from storage.delivered import DeliveredPage, Meant, delivered_page
+from storage.edit import Editable, editable
 from storage.engine import reading_engine
 from storage.entry import Pause, Rest
 from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.pauses import read_pauses
+from storage.resend import Again, judge_again
 from storage.rests import read_rests
 from storage.wrecks.salvaged import Salvaged, unseen
 
@@ -88,6 +91,18 @@ class Looks:
     async def show(self, id_: str) -> dict[str, Any] | None:
         """Everything about one entry."""
         return await self._read(partial(lists.show_entry, id_=id_))
+
+    async def delivered(self, meant: Meant, **page: Any) -> DeliveredPage:
+        """A page of receipts as a verb needs them; `page` as for `delivered_page`."""
+        return await self._read(partial(delivered_page, meant=meant, **page))
+
+    async def judge_again(self, ids: Sequence[str], **where: Any) -> Again:
+        """What sending these again would do; `where` as for `storage.resend.judge_again`."""
+        return await self._read(partial(judge_again, ids=ids, **where))
+
+    async def editable(self, id_: str, files: Path) -> Editable | None:
+        """An entry as an edit needs it; None: the outbox does not hold it."""
+        return await self._read(partial(editable, id_=id_, files=files))
 
     async def _read(self, look: Callable[[Connection], R]) -> R:
         def run() -> R:

@@ -21,13 +21,15 @@ from storage import amend, claim, crash, lists, loss, scopes, settle
 from storage.attachments import AttachmentStore
 from storage.census import census, next_due
 from storage.database import Database, Tell
-from storage.entry import Accepted, Claim, Confirm, Entry, Supersede, Wanted
+from storage.entry import Accepted, Claim, Entry, Wanted
 from storage.errors import DiskRefused
 from storage.files import Files
 from storage.gauges import Gauges
+from storage.kept import are_kept
 from storage.lock import InstanceLock
 from storage.looks import Looks
 from storage.reserve import Reserve
+from storage.rework import Rework
 from storage.settle import Settlement
 from storage.states import State
 from storage.upkeep import Upkeep
@@ -53,8 +55,8 @@ class Outbox:
     """One host's outbox. Opened once; the instance lock is held until `close`.
 
     `files` keeps attachments, `looks` shows what it holds, `waits` keeps why backends are left
-    alone, `upkeep` is what time does to it. `waiting`, `size`, `delivered`: entries, bytes and
-    confirms per backend, without a look.
+    alone, `rework` changes entries and brings them back, `upkeep` is what time does to it.
+    `waiting`, `size`, `delivered`: entries, bytes and confirms per backend, without a look.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Outbox:
             path, self.urls, mend=self._begin_mending, salvaging=lambda: self.salvaging
         )
         self.waits = Waits(self._writer, self.urls)
+        self.rework = Rework(self._writer, self._gauges, self._rescue, self.urls)
         self.upkeep = Upkeep(
             self._database,
             self._writer,
@@ -144,7 +147,8 @@ class Outbox:
         """Of these, the entries that live; all, as long as some may still come back."""
         if self._rescue.busy:
             return set(ids)
-        return set(self._writer.call(partial(amend.look_up, ids=ids)).result())
+        live = self._writer.call(partial(amend.look_up, ids=ids)).result()
+        return {*live, *self._writer.call(partial(are_kept, ids=ids)).result()}
 
     @property
     def salvaging(self) -> bool:
@@ -227,7 +231,7 @@ class Outbox:
         ended = [one for one, ours in zip(settlements, done, strict=True) if ours]
         settle.pass_points(ended)
         self._gauges.settled(backend, ended)
-        gone = [one.claim for one in ended if isinstance(one, Confirm | Supersede)]
+        gone = [one.claim for one in ended if settle.leaves_nothing(one)]
         await self.files.drop(one.id for one in gone if one.attachments)
         return done
 

@@ -15,6 +15,7 @@ from storage import crash, undelivered
 from storage.dialect import storable, upsert
 from storage.entry import Bury, Claim, Compared, Confirm, GiveBack, Hold, Receipt, Supersede
 from storage.history import remember_error, told, write_attempt
+from storage.kept import keep
 from storage.schema import attachment, body, entry, receipt, tally
 from storage.scopes import note_worked
 from storage.streams import promote, step_aside
@@ -39,10 +40,12 @@ _GIVE_BACK = text(
     WHERE seq = :seq AND state = 1 AND token = :token
     """
 )
-_LEAVE = text(
-    "DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND token = :token"
-    " RETURNING seq, id, backend, kind, key, stream, scope, digest, labels"
-).bindparams(bindparam("seqs", expanding=True))
+_LEAVE = "DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND token = :token RETURNING "
+_NARROW = "seq, id, backend, kind, key, stream, scope, digest, labels"
+_LEAVE_BARE, _LEAVE_WHOLE = (
+    text(_LEAVE + columns).bindparams(bindparam("seqs", expanding=True))
+    for columns in (_NARROW, "*")  # the whole row costs, and is wanted only where it is kept
+)
 _COUNT_DELIVERED = text(
     "INSERT INTO tally (backend, delivered, last_success_at) VALUES (:backend, :number, :now)"
     " ON CONFLICT (backend) DO UPDATE"
@@ -97,8 +100,10 @@ def _confirm(
     now: int,
 ) -> set[int]:
     """Entries leave, receipts stay; returns the `seq` of those that were still ours."""
+    wished = {one.claim.id for one in confirms if one.keep}
     rows = connection.execute(
-        _LEAVE, {"seqs": [one.claim.seq for one in confirms], "token": token}
+        _LEAVE_WHOLE if wished else _LEAVE_BARE,
+        {"seqs": [one.claim.seq for one in confirms], "token": token},
     ).all()
     if not rows:
         return set()
@@ -109,8 +114,10 @@ def _confirm(
         [_receipt_row(row, receipts[row.id], url, now) for row in rows],
     )
     ids = [row.id for row in rows]
+    stay = keep(connection, [row for row in rows if row.id in wished], url, now=now)
+    bare = [id_ for id_ in ids if id_ not in stay]
     connection.execute(delete(body).where(body.c.id.in_(ids)))
-    connection.execute(delete(attachment).where(attachment.c.entry_id.in_(ids)))
+    connection.execute(delete(attachment).where(attachment.c.entry_id.in_(bare)))
     connection.execute(_COUNT_DELIVERED, {"backend": backend, "number": len(rows), "now": now})
     _count_compared(connection, backend, [receipts[row.id].compared for row in rows])
     note_worked(connection, backend, url, [row.scope for row in rows], now=now)
@@ -195,6 +202,11 @@ def _bury(connection: Connection, one: Bury, backend: str, token: str, now: int)
         promote(connection, [(row.backend, row.stream)])
     crash.point("bury.written")
     return True
+
+
+def leaves_nothing(ended: Settlement) -> bool:
+    """Are the files of this entry of no use to anybody any more?"""
+    return isinstance(ended, Supersede) or (isinstance(ended, Confirm) and not ended.keep)
 
 
 def pass_points(ended: Sequence[Settlement]) -> None:

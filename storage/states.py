@@ -20,14 +20,22 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """From which states a verb may take an entry, and where to (None: it leaves the outbox)."""
+    """From which states a verb may take an entry, and where to (None: it leaves the outbox).
+
+    `stays`: it changes the entry and not its state.
+    """
 
     sources: tuple[State, ...]
     target: State | None
+    stays: bool = False
 
     def allows(self, state: State) -> bool:
         """May an entry in `state` make this move?"""
         return state in self.sources
+
+    def after(self, state: State) -> State | None:
+        """Where an entry in `state` is once the verb was tried (None: it has left)."""
+        return state if self.stays or not self.allows(state) else self.target
 
 
 MOVES: dict[str, Move] = {
@@ -43,4 +51,6 @@ MOVES: dict[str, Move] = {
     "expire": Move((State.PENDING, State.HELD), State.DEAD),
     "retry": Move((State.DEAD, State.PENDING), State.PENDING),
     "discard": Move((State.PENDING, State.HELD, State.DEAD), None),
+    # Not while in doubt: what may be there already would be looked for in other words.
+    "edit": Move((State.PENDING, State.HELD, State.DEAD), None, stays=True),
 }

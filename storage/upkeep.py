@@ -18,6 +18,7 @@ from storage.engine import checkpoint, give_back
 from storage.entry import Stamp
 from storage.files import Files
 from storage.gauges import Gauges
+from storage.kept import forget_kept
 from storage.reserve import Reserve
 from storage.retention import expire_receipts
 from storage.times import Corrected, correct_times
@@ -77,6 +78,15 @@ class Upkeep:
     async def expire_receipts(self, *, before: int) -> int:
         """Forget receipts delivered before `before`; how many."""
         return await self._call(partial(expire_receipts, before=before))
+
+    async def forget_payloads(self, *, before: int | None = None) -> int:
+        """Forget some payloads kept of what was delivered, oldest first; how many.
+
+        Only what was delivered before `before`, if that is given.
+        """
+        gone = await self._call(partial(forget_kept, before=before))
+        await self._files.drop(gone)
+        return len(gone)
 
     async def clamp_due(self, backend: str, *, now: int, horizon: int) -> None:
         """What is due after `horizon` was written by a wrong clock: make it due at `now`."""

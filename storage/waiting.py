@@ -59,6 +59,14 @@ def is_known(connection: Connection, one: Entry, url: str) -> bool:
     return bool(_living(connection, one) or _delivered(connection, one, url))
 
 
+def can_tie(connection: Connection, one: Entry, url: str) -> bool:
+    """Would `tie` find what this entry, which is here already, is to wait for?"""
+    own = connection.execute(_SEQ, {"id": one.id}).scalar_one()
+    living = _living(connection, one)
+    before = living is not None and living.seq < own
+    return before or _delivered(connection, one, url) is not None
+
+
 def _living(connection: Connection, one: Entry) -> Row[Any] | None:
     return connection.execute(_LIVING, _names(one)).first()
 

@@ -20,16 +20,19 @@ import uvloop
 from adapters.registry import KINDS
 from agent.clock import Clock
 from agent.draft import Bounds
+from agent.editing import Editing
 from agent.intake import Intake
 from agent.listener.admin import Admin
 from agent.listener.application import application
 from agent.listener.entries import EntriesDoor
 from agent.listener.looks import Looks
 from agent.listener.peers import PATIENCE, Patience
+from agent.listener.rework import ReworkDoor
 from agent.listener.server import Listener
 from agent.listener.sockets import Place, make
 from agent.pausing import Pauses, Pausing
 from agent.status import Picture, build_status
+from agent.verifying import Verifier
 from storage.entry import Bury, Claim, Confirm, Failure, Receipt, Wanted
 from storage.outbox import Outbox
 from tests.door_client import JSON, MIB, Answer, ask
@@ -112,10 +115,10 @@ class Door:
         self._settle(backend, Bury(claim, Failure("Rejected", "entry", "no such thing")))
         return claim.id
 
-    def confirm(self, backend: str = "events") -> str:
-        """Deliver the head of `backend`; its id."""
+    def confirm(self, backend: str = "events", *, keep: bool = False) -> str:
+        """Deliver the head of `backend`; its id. `keep`: its payload stays."""
         claim = self.claimed(backend)
-        self._settle(backend, Confirm(claim, Receipt(claim.id, f"remote-{claim.id}")))
+        self._settle(backend, Confirm(claim, Receipt(claim.id, f"remote-{claim.id}"), keep))
         return claim.id
 
     def _settle(self, backend: str, settlement: Bury | Confirm) -> None:
@@ -186,7 +189,15 @@ class Door:
         }
         pauses = Pauses(self.outbox, self.pausing, nudges, clock)
         admin = Admin(self.outbox, clock, nudges, pauses, self.woken.append)
-        app = application(door, looks, admin, admin_path=str(self.admin))
+        rework = ReworkDoor(
+            self.outbox,
+            clock,
+            editing=Editing(self.outbox, intake, clock, self.woken.append),
+            verifier=Verifier(self.outbox, {}, clock),
+            max_entry_bytes=self._bounds.max_text_bytes,
+            wake=self.woken.append,
+        )
+        app = application(door, looks, admin, rework, admin_path=str(self.admin))
         places = [Place(path, 0o600, "no-such-group") for path in (self.socket, self.admin)]
         return Listener(
             app,

@@ -30,6 +30,7 @@ from adapters.auditor.answers import (
     unknown_record,
     unsent,
 )
+from adapters.auditor.holdings import holds_record
 from adapters.auditor.payloads import RecordAdd, RecordUpdate, record_address, update_address
 from adapters.base import (
     BackendKind,
@@ -45,7 +46,7 @@ from adapters.base import (
     Verdict,
 )
 from adapters.http import HttpClient, refusal_of_us
-from storage.entry import Claim, Doubt, Receipt
+from storage.entry import Claim, Delivered, Doubt, Receipt
 
 BODY_LIMIT = 2_097_152  # bytes; compiled into the server (AUDITOR sheet, section 1.1)
 DOUBTS_IN_A_ROW = 3  # lost answers after which the rest of a `deliver` is not tried
@@ -176,6 +177,10 @@ class AuditorAdapter:
             return [self._receipt(item)]
         detail = f"{url} shows no such record, which does not prove that there is none"
         raise Uncertain(detail, status=answer.status, excerpt=answer.text)
+
+    async def holds(self, receipt: Delivered) -> bool | None:
+        """Does AUDITOR show the record, and does it stop when an update said so?"""
+        return await holds_record(self._http, self._url, receipt)
 
     async def close(self) -> None:
         """Close connections."""

@@ -16,6 +16,7 @@ from adapters.base import BackendKind, DeliveryError, EntryKind, Resolved, Site,
 from adapters.elog import files, late, run_status, runs, search
 from adapters.elog.accounts import check_auth
 from adapters.elog.current import Current
+from adapters.elog.holdings import Holdings
 from adapters.elog.logbook import Logbook
 from adapters.elog.opening import is_open, openable
 from adapters.elog.params import Params
@@ -23,7 +24,7 @@ from adapters.elog.payloads import Post, RunParams, payload_of, post_address, ru
 from adapters.elog.posts import Posts
 from adapters.elog.run_status import RunStatus, RunStatuses, run_status_address
 from adapters.elog.workflow import Workflow, Workflows, workflow_address
-from storage.entry import Claim, Doubt, Receipt, Resolution
+from storage.entry import Claim, Delivered, Doubt, Receipt, Resolution
 
 Deliver = Callable[[Claim], Awaitable[Verdict]]
 Find = Callable[[Doubt], Awaitable[Sequence[Receipt]]]
@@ -74,6 +75,7 @@ class Elog:
     def __init__(self, site: Site) -> None:
         self._logbook = Logbook(site)
         self._current = Current(self._logbook)
+        self._holdings = Holdings(self._logbook)
         posts = Posts(self._logbook)
         workflows = Workflows(self._logbook)
         self._run_statuses = RunStatuses(site)
@@ -100,6 +102,10 @@ class Elog:
     ) -> Resolution | None:
         """What an entry that is being accepted leaves open. Raises DeliveryError."""
         return await self._current.at_accept(KIND.kinds[kind], payload, created_at)
+
+    async def holds(self, receipt: Delivered) -> bool | None:
+        """Look where the receipt says that it is. None: it is no post and no run parameters."""
+        return await self._holdings.holds(receipt)
 
     async def close(self) -> None:
         """Close connections."""

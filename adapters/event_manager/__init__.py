@@ -20,7 +20,7 @@ from adapters.event_manager.limits import Limits
 from adapters.event_manager.payload import EventPayload
 from adapters.event_manager.wire import is_same_event, wire_body
 from adapters.http import HttpClient
-from storage.entry import Address, Claim, Doubt, Receipt
+from storage.entry import Address, Claim, Delivered, Doubt, Receipt
 
 
 class Options(BaseModel, extra="forbid", frozen=True):
@@ -64,6 +64,16 @@ class EventManagerAdapter:
             detail = f"the id {sent['event_id']!r} already holds another event at {self._url}"
             raise Rejected(detail, status=answer.status, excerpt=answer.text)
         return [self._receipt(doubt.claim, sent["event_id"], duplicate=True)]
+
+    async def holds(self, receipt: Delivered) -> bool:
+        """GET of the event: an archived one is there, a deleted one is not."""
+        event_id, place = receipt.remote_id, self._place(receipt.remote_id)
+        answer = await self._client.request("GET", place)
+        there, absent = event_in(answer, event_id) is not None, is_absence(answer, event_id)
+        self._limits.learn(answer, own=there or absent)
+        if not (there or absent):
+            raise unread(answer, self._url + place)
+        return there
 
     async def close(self) -> None:
         """Close every connection."""

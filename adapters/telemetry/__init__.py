@@ -32,6 +32,7 @@ from adapters.http import HttpClient
 from adapters.telemetry import wire
 from adapters.telemetry.counting import Count
 from adapters.telemetry.files import Sought, is_written
+from adapters.telemetry.holdings import holds_event
 from adapters.telemetry.payloads import (
     Event,
     RunStart,
@@ -41,7 +42,7 @@ from adapters.telemetry.payloads import (
     stop_address,
 )
 from adapters.telemetry.runs import Runs
-from storage.entry import Claim, Doubt, Receipt
+from storage.entry import Claim, Delivered, Doubt, Receipt
 
 # The server answers 500 where it holds a value that it cannot show, and then closes the connection
 # without saying so: an event posted on the same one would be lost and in doubt.
@@ -113,6 +114,13 @@ class TelemetryAdapter:
         current = await self._current(body["type"])
         landed = current.event_id == event_id or await self._has_landed(doubt, body, event_id)
         return [Receipt(doubt.claim.id, event_id)] if landed else []
+
+    async def holds(self, receipt: Delivered) -> bool | None:
+        """Is it in the server's files? Only where `site_dir` is given and the payload is kept."""
+        site_dir = self._site.options.site_dir
+        if site_dir is None:
+            return None
+        return await holds_event(receipt, site_dir, await self._run_dir(), self._site.name)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from agent.cli.endings import OK_ANSWERS, daemon_needed, ending_of, sockets
-from agent.client import Places, Unanswered, ask, ask_first, places_of
+from agent.client import TIMEOUT_SECONDS, Places, Unanswered, ask, ask_first, places_of
 from config.sources import read_sources
 
 PAGE = 500
@@ -35,12 +35,27 @@ class Agent:
             raise ending_of(status, body)
         return body
 
-    def act(self, path: str, said: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    def act(
+        self,
+        path: str,
+        said: Mapping[str, Any] | None = None,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> tuple[int, Any]:
         """POST, as an operator. Raises Ending (69) when there is no agent, or we may not."""
-        body = None if said is None else json.dumps(said).encode()
+        return self._tell(
+            "POST", path, None if said is None else json.dumps(said).encode(), timeout
+        )
+
+    def edit(self, id_: str, body: bytes) -> tuple[int, Any]:
+        """Make an entry say what `body`, JSON, says. Raises Ending as `act` does."""
+        return self._tell("PUT", f"/v1/entries/{quote(id_, safe='')}", body, TIMEOUT_SECONDS)
+
+    def _tell(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, Any]:
         headers = {} if body is None else {"Content-Type": "application/json"}
+        place = self._places.admin_socket
         try:
-            return ask(self._places.admin_socket, "POST", path, body=body, headers=headers)
+            return ask(place, method, path, body=body, headers=headers, timeout=timeout)
         except Unanswered as failure:
             raise daemon_needed(failure, self._file) from failure
 

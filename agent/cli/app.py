@@ -13,7 +13,19 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli import check, daemon, listing, moves, pausing, put, showing, status
+from agent.cli import (
+    check,
+    daemon,
+    editing,
+    listing,
+    moves,
+    pausing,
+    put,
+    resending,
+    showing,
+    status,
+    verifying,
+)
 from agent.cli.endings import CONFIGURATION, INTERRUPTED, OK, USAGE, Ending
 from agent.cli.plain import PlainCommand, PlainGroup
 from agent.cli.printing import note
@@ -75,6 +87,9 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("discard", moves.discard, moves.DISCARD_EXAMPLES),
     ("hold", moves.hold, moves.HOLD_EXAMPLES),
     ("release", moves.release, moves.RELEASE_EXAMPLES),
+    ("edit", editing.edit, editing.EXAMPLES),
+    ("resend", resending.resend, resending.EXAMPLES),
+    ("verify", verifying.verify, verifying.EXAMPLES),
     ("pause", pausing.pause, pausing.PAUSE_EXAMPLES),
     ("resume", pausing.resume, pausing.RESUME_EXAMPLES),
     ("seen", moves.seen, moves.SEEN_EXAMPLES),

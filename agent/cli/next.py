@@ -15,11 +15,18 @@ def next_of(entry: Mapping[str, Any], backend: Mapping[str, Any], now: datetime)
         case "leased":
             return "it is being sent now"
         case "held":
-            return f"nothing, until an operator decides; holdfast release {entry['id']}"
+            return (
+                f"nothing, until an operator decides; holdfast release {entry['id']}{_edit(entry)}"
+            )
         case "dead":
-            return f"nothing by itself; holdfast retry {entry['id']}, or discard it"
+            return f"nothing by itself; holdfast retry {entry['id']}, or discard it{_edit(entry)}"
         case _:
             return ""
+
+
+def _edit(entry: Mapping[str, Any]) -> str:
+    """What is in doubt may be there already, and is not edited."""
+    return "" if entry.get("in_doubt") else f"; wrong? holdfast edit {entry['id']} first"
 
 
 def _next_try(entry: Mapping[str, Any], backend: Mapping[str, Any], now: datetime) -> str:

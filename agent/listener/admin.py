@@ -48,7 +48,7 @@ class Admin:
         """POST /v1/entries/{id}/retry: a dead letter waits again, a waiting entry is due now."""
         id_ = request.path_params["id"]
         shown = await self._shown(id_)
-        (found,) = await self._outbox.retry([id_], now=self._clock.now(), who=_who(request))
+        (found,) = await self._outbox.retry([id_], now=self._clock.now(), who=operator(request))
         _check("retry", id_, found)
         # Only its own backend: a rest of another one has its reasons.
         if nudge := self._nudges.get(shown["backend"]):
@@ -59,7 +59,7 @@ class Admin:
         """POST /v1/entries/{id}/discard: deleted for good, with an audit row; its key is free."""
         id_ = request.path_params["id"]
         await self._shown(id_)
-        (found,) = await self._outbox.discard([id_], now=self._clock.now(), who=_who(request))
+        (found,) = await self._outbox.discard([id_], now=self._clock.now(), who=operator(request))
         _check("discard", id_, found)
         return JSONResponse({"id": id_, "state": "discarded"})
 
@@ -106,14 +106,14 @@ class Admin:
         """POST /v1/backends/{name}/pause: nothing leaves for it, for so long or until resumed."""
         name, wish = self._backend(request), await read_wish(request, PauseWish)
         made = await self._pauses.begin(
-            name, seconds=wish.for_seconds, who=_who(request), reason=wish.reason
+            name, seconds=wish.for_seconds, who=operator(request), reason=wish.reason
         )
         return JSONResponse({"backend": name, "state": "paused", "until": iso(made.until)})
 
     async def resume(self, request: Request) -> Response:
         """POST /v1/backends/{name}/resume: it goes on, and is tried now however it rested."""
         name, wish = self._backend(request), await read_wish(request, Wish)
-        was_paused = await self._pauses.end(name, who=_who(request), reason=wish.reason)
+        was_paused = await self._pauses.end(name, who=operator(request), reason=wish.reason)
         return JSONResponse({"backend": name, "state": "resumed", "was_paused": was_paused})
 
     async def see_salvaged(self, _: Request) -> Response:
@@ -139,7 +139,7 @@ class Admin:
 
     def _moves(self, request: Request, wish: Wish) -> dict[str, Move]:
         """The moves of the outbox, as this operator makes them."""
-        said: dict[str, Any] = {"now": self._clock.now(), "who": _who(request)}
+        said: dict[str, Any] = {"now": self._clock.now(), "who": operator(request)}
         return {
             "retry": partial(self._outbox.retry, **said),
             "hold": partial(self._outbox.hold, **said, reason=wish.reason),
@@ -186,6 +186,7 @@ def _check(verb: str, id_: str, found: State | None) -> None:
         raise Refusal(HTTPStatus.CONFLICT, detail)
 
 
-def _who(request: Request) -> str:
+def operator(request: Request) -> str:
+    """Who asks, for the audit trail."""
     uid = producer(request).uid
     return "an operator" if uid is None else f"uid {uid}"

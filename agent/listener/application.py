@@ -14,6 +14,7 @@ from agent.listener.admin import Admin
 from agent.listener.connection import body_is_open
 from agent.listener.entries import EntriesDoor
 from agent.listener.looks import Looks
+from agent.listener.rework import ReworkDoor
 from agent.refusal import RETRY_AFTER_SECONDS, Refusal, no_room
 from storage.errors import DiskRefused
 
@@ -21,7 +22,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger()
 
 
-def application(door: EntriesDoor, looks: Looks, admin: Admin, *, admin_path: str) -> Starlette:
+def application(
+    door: EntriesDoor, looks: Looks, admin: Admin, rework: ReworkDoor, *, admin_path: str
+) -> Starlette:
     """One application for both sockets; `admin_path` is the one that may change entries."""
 
     def operators_only(endpoint: Endpoint) -> Endpoint:
@@ -35,14 +38,14 @@ def application(door: EntriesDoor, looks: Looks, admin: Admin, *, admin_path: st
     made = Starlette(
         routes=[
             by_method("/v1/entries", {"GET": looks.entries, "POST": door.post}),
-            by_method("/v1/entries/{id}", {"GET": looks.entry}),
+            by_method("/v1/entries/{id}", {"GET": looks.entry, "PUT": operators_only(rework.edit)}),
             by_method("/v1/entries/{id}/retry", {"POST": operators_only(admin.retry)}),
             by_method("/v1/entries/{id}/discard", {"POST": operators_only(admin.discard)}),
             by_method("/v1/entries/{id}/hold", {"POST": operators_only(admin.hold)}),
             by_method("/v1/entries/{id}/release", {"POST": operators_only(admin.release)}),
             *(
                 by_method(f"/v1/backends/{{name}}/{verb}", {"POST": operators_only(act)})
-                for verb, act in admin.backend_verbs().items()
+                for verb, act in {**admin.backend_verbs(), **rework.backend_verbs()}.items()
             ),
             by_method("/v1/salvage/seen", {"POST": operators_only(admin.see_salvaged)}),
             by_method("/v1/receipts", {"GET": looks.receipts}),

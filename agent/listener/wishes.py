@@ -32,11 +32,11 @@ class PauseWish(Wish):
     for_seconds: Annotated[float, Field(gt=0, le=LONGEST_PAUSE_SECONDS)] | None = None
 
 
-async def read_wish(request: Request, kind: type[W]) -> W:
+async def read_wish(request: Request, kind: type[W], limit: int = MAX_BYTES) -> W:
     """The body of a verb, which may be absent. Raises Refusal: 400, 413, 415, 422."""
     if not {"content-length", "transfer-encoding"} & set(request.headers):
         return kind()
-    body = b"".join([piece async for piece in pieces(request, MAX_BYTES)])
+    body = b"".join([piece async for piece in pieces(request, limit)])
     if not body:
         return kind()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

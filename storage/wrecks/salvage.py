@@ -21,8 +21,20 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from storage.checksum import checksum, damage_of
 from storage.dialect import in_chunks, insert_missing
+from storage.kept import are_kept
 from storage.removal import forget
-from storage.schema import attachment, attempt, audit, body, entry, label, loss, metadata, receipt
+from storage.schema import (
+    attachment,
+    attempt,
+    audit,
+    body,
+    entry,
+    kept,
+    label,
+    loss,
+    metadata,
+    receipt,
+)
 from storage.settle import DAMAGED
 from storage.states import State
 from storage.streams import demote, promote
@@ -119,7 +131,10 @@ def fates(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Those whose end, or presence, is known: waiting, delivered, discarded, given up."""
     known: set[str] = set()
     sources = (
-        select(entry.c.id).where(entry.c.id.in_(bindparam("ids", expanding=True))),
+        *(
+            select(one.c.id).where(one.c.id.in_(bindparam("ids", expanding=True)))
+            for one in (entry, kept)
+        ),
         *(
             select(one.c.entry_id).where(one.c.entry_id.in_(bindparam("ids", expanding=True)))
             for one in (receipt, loss)
@@ -168,7 +183,8 @@ def drop_strays(connection: Connection, ids: Sequence[str]) -> None:
         live = set(connection.execute(select(entry.c.id).where(entry.c.id.in_(some))).scalars())
         dead = [id_ for id_ in some if id_ not in live]
         connection.execute(delete(body).where(body.c.id.in_(dead)))
-        connection.execute(delete(attachment).where(attachment.c.entry_id.in_(dead)))
+        bare = sorted(set(dead) - are_kept(connection, dead))
+        connection.execute(delete(attachment).where(attachment.c.entry_id.in_(bare)))
 
 
 def payloads_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
