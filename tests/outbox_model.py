@@ -17,8 +17,10 @@ from storage.accept import accept
 from storage.amend import discard, expire, hold, release, retry
 from storage.census import census
 from storage.claim import claim
+from storage.edit import Change, edit
 from storage.engine import writing_engine
 from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.resend import send_again
 from storage.settle import Settlement, note_send, reclaim, settle
 from storage.states import MOVES, State
 from storage.upgrade import bring_up_to_date
@@ -26,14 +28,14 @@ from tests.builders import NOW, an_entry
 
 URL = "http://events.test"
 FAILED = Failure("Rejected", "entry", "no")
-HOWS = ["confirm", "give_back", "doubt", "counted", "unsent", "later", "bury", "stop"]
+HOWS = ["confirm", "keep", "give_back", "doubt", "counted", "unsent", "later", "bury", "stop"]
 
 
 def settlement(claim: Claim, how: str, now: int) -> Settlement:
     """How a claim is to end."""
     match how:
-        case "confirm":
-            return Confirm(claim, Receipt(claim.id, f"r-{claim.id}"))
+        case "confirm" | "keep":
+            return Confirm(claim, Receipt(claim.id, f"r-{claim.id}"), keep=how == "keep")
         case "bury" | "stop":
             return Bury(claim, FAILED, stop_stream=how == "stop")
         case _:
@@ -81,6 +83,7 @@ class OutboxModel(RuleBasedStateMachine):
         bring_up_to_date(path, self.engine)
         self.held: dict[str, Known] = {}
         self.delivered: dict[str, str] = {}  # key -> content
+        self.kept: dict[str, Known] = {}  # what of it may come back, by key
         self.now = NOW
         self.order = 0
         self.token = "life-1"
@@ -182,8 +185,10 @@ class OutboxModel(RuleBasedStateMachine):
             return [connection.execute(text(f"SELECT * FROM {one}")).all() for one in tables]
 
     def _settled(self, known: Known, how: str) -> None:
-        if how == "confirm":
+        if how in ("confirm", "keep"):
             self.delivered[known.key] = known.content
+            if how == "keep":
+                self.kept[known.key] = known
             del self.held[known.id]
         elif how in ("bury", "stop"):
             known.state = State.DEAD
@@ -227,6 +232,63 @@ class OutboxModel(RuleBasedStateMachine):
             known.revived()
         else:
             known.due_at = 0
+
+    @rule(
+        key=st.sampled_from(["a", "b", "c", "d", "e"]),
+        content=st.sampled_from(["x", "y"]),
+        stream=st.sampled_from([None, "s", "t"]),
+    )
+    def edit(self, key: str, content: str, stream: str | None) -> None:
+        known = next((h for h in self.held.values() if h.key == key), None)
+        if known is not None and stream != known.stream and self._is_out(stream):
+            return
+        id_, before = (known.id, known.content) if known else ("nobody", "x")
+        one = an_entry(
+            key,
+            id=id_,
+            payload={"c": content},
+            stream=stream,
+            expires_at=known.expires_at if known else None,
+        )
+        change = Change(one, an_entry(key, payload={"c": before}).digest, one.size)
+        with self.engine.begin() as connection:
+            outcome = edit(connection, change, URL, now=self.now, who="test").outcome
+        if known is None:
+            assert outcome == "gone"
+        elif known.state is State.LEASED or known.in_doubt:
+            assert outcome == "changed"
+        else:
+            assert outcome == "edited"
+            known.stopped = known.stopped and known.stream == stream
+            known.content, known.stream = content, stream
+            known.due_at, known.attempts = 0, 0
+
+    @rule(key=st.sampled_from(["a", "b", "c", "d", "e"]))
+    def send_again(self, key: str) -> None:
+        known = self.kept.get(key)
+        if known is not None and self._is_out(known.stream):
+            return
+        with self.engine.begin() as connection:
+            again = send_again(
+                connection,
+                [known.id if known else "nobody"],
+                backend="events",
+                from_url=URL,
+                url=URL,
+                now=self.now,
+                who="test",
+            )
+        assert [one.id for one in again.back] == ([known.id] if known else [])
+        if known is not None:
+            del self.kept[key], self.delivered[key]
+            known.revived()
+            known.due_at, known.in_doubt, known.expires_at = self.now, True, None
+            self.held[known.id] = known
+
+    def _is_out(self, stream: str | None) -> bool:
+        """Is the head of the stream on the wire? It keeps its turn, also when it is given back."""
+        streams = [one.stream for one in self.held.values() if one.state is State.LEASED]
+        return stream is not None and stream in streams
 
     def _audits(self) -> int:
         with self.engine.begin() as connection:

@@ -38,10 +38,13 @@ async def live(folder, step):
         outbox.recover(NOW)
     crash.arm(step)
     a, b, c = claims
-    ends = [Confirm(a, Receipt(a.id, "r")), GiveBack(b, 0, False, failure=NO), Bury(c, NO)]
+    back, dead = GiveBack(b, 0, False, failure=NO), Bury(c, NO)
+    ends = [Confirm(a, Receipt(a.id, "r"), keep=True), back, dead]
     await outbox.settle("events", ends, now=NOW)
     await outbox.waits.write_rest(Rest("events", "", "offline", "no route", NOW, NOW + 1000, 0))
     await outbox.upkeep.checkpoint()
+    said = {"from_url": URLS["events"], "now": NOW, "who": "test"}
+    await outbox.rework.send_again([a.id], backend="events", **said)
 
 for step in sys.argv[2:]:
     folder = Path(sys.argv[1]) / step
@@ -88,6 +91,8 @@ LEFT = {
     "checkpoint.begun": LATER,
     "checkpoint.vacuumed": LATER,
     "checkpoint.done": LATER,
+    "resend.left": LATER,
+    "resend.written": LATER,
 }
 
 

@@ -52,7 +52,7 @@ CHANGES = (  # of the settings, as TOML
     "",
 )
 # Once in a life, at its start, or once a minute, or not at all.
-UNREACHED = ("migration.", "checkpoint.", "salvage.", "hold.", "release.")
+UNREACHED = ("migration.", "checkpoint.", "salvage.", "hold.", "release.", "resend.")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tests.builders import repository
 from tests.cli_server import settings_in
 
 NAMES = ["run", "put", "status", "list", "show", "retry", "discard"]
-NAMES += ["hold", "release", "pause", "resume", "seen", "check"]
+NAMES += ["hold", "release", "edit", "resend", "verify", "pause", "resume", "seen", "check"]
 
 
 @pytest.fixture
