@@ -46,9 +46,6 @@ async def _record(client: HttpClient, url: str, record_id: str) -> dict[str, Any
     said = answer.json()
     unknown = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and said == {"error": UNKNOWN}
     if not unknown:
-        if answer.status == HTTPStatus.OK and answer.body.strip() == b"null":
-            # How it answers to ids that it cannot have: blank, or too long (section 1).
-            return None
         refusal = refusal_of_us(answer, place)
         detail = f"{place} answered {answer.status}, which tells nothing"
         raise refusal or Uncertain(detail, status=answer.status, excerpt=answer.text)

@@ -165,13 +165,15 @@ def test_a_held_entry_says_who_holds_it_and_how_to_let_it_go(desk: Desk) -> None
     assert pairs["state"] == "held"
     assert pairs["held"].startswith("by root (uid 0), ")
     assert pairs["held"].endswith(" ago: wrong run")
-    assert pairs["next"] == "nothing, until an operator decides; holdfast release ID1"
+    release = "nothing, until an operator decides; holdfast release ID1"
+    assert pairs["next"] == f"{release}; wrong? holdfast edit ID1 first"
     header, *rows = desk.out.split("\n\n")[1].splitlines()
     assert header.split("\t") == ["operators", "who", "did", "why"]
     assert [row.split("\t")[1:] for row in rows][::2] == [
         ["root (uid 0)", "hold", "first"],
         ["root (uid 0)", "hold", "wrong run"],
     ]
+    assert shown(desk, an_entry(1, state="held", in_doubt=True))["next"] == release
 
 
 @pytest.mark.parametrize(
