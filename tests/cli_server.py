@@ -63,7 +63,7 @@ def served(path: Path, answer: Callable[[Asked], Answer]) -> Iterator[CliServer]
             self.end_headers()
             self.wfile.write(raw)
 
-        do_GET = do_POST = _answer  # noqa: N815 - the names that http.server looks for
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
             pass

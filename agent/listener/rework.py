@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any
 
+import structlog
 from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,6 +26,8 @@ from storage.resend import Again
 MAX_WISH_BYTES = 512 * 1024  # a page of ids, or of keys
 DEFAULT_LIMIT = 200
 AFTER = re.compile(r"([0-9]{1,15})-([0-9]{1,18})-([0-9]{1,15})")
+
+log = structlog.get_logger()
 
 Names = Annotated[list[str], Field(max_length=PAGE)]
 
@@ -95,6 +98,7 @@ class ReworkDoor:
         ids = [one.id for one in page.receipts]
         again = await self._again(request, name, from_url, ids, wish)
         if again.back and not wish.dry_run:
+            log.info("entries.resent", backend=name, count=len(again.back))
             self._wake(name)
         return JSONResponse(
             {
