@@ -4,36 +4,51 @@ Proof of delivery is 200 and a JSON object whose `_id` is ours. The server answe
 id the same way, echoing the request whatever it holds, and mails alerts again; so an event in
 doubt is looked up with GET /event/{id} and compared, never simply sent again.
 
+A type that the server's version does not know is told in its words (`dialect`), an alert that
+comes late perhaps without the alarm (`alerts`); what was changed stays in the event.
+
 Every statement about the server is from the event manager sheet (sections 1 to 5), in the
 words of docs/backends/event_manager.md.
 """
 
 import json
 from collections.abc import Sequence
+from datetime import tzinfo
 from urllib.parse import quote
 
-from pydantic import BaseModel
-
-from adapters.base import BackendKind, EntryKind, Limit, Rejected, Site, Verdict
+from adapters.base import (
+    BackendKind,
+    EntryKind,
+    Limit,
+    Rejected,
+    Site,
+    Uncertain,
+    Unreachable,
+    Verdict,
+)
 from adapters.event_manager.answers import event_in, is_absence, unproven, unread
+from adapters.event_manager.dialect import Dialect
+from adapters.event_manager.event_types import in_refusal, spelled
 from adapters.event_manager.limits import Limits
-from adapters.event_manager.payload import EventPayload
-from adapters.event_manager.wire import is_same_event, wire_body
-from adapters.http import HttpClient
+from adapters.event_manager.options import Options
+from adapters.event_manager.originals import Json
+from adapters.event_manager.payload import LOG_LEVELS, EventPayload
+from adapters.event_manager.wire import adapted, is_same_event, type_in, wire_body
+from adapters.http import Answer, HttpClient
 from storage.entry import Address, Claim, Delivered, Doubt, Receipt
-
-
-class Options(BaseModel, extra="forbid", frozen=True):
-    """An Event Manager needs no settings of its own: it has no accounts and no sub-sites."""
 
 
 class EventManagerAdapter:
     """Speaks to one Event Manager. Events are independent: any order, several at once."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, zone: tzinfo | None = None) -> None:
+        """`zone`: that of the producers' times which name none; None: this host's own."""
         self._url = site.url.rstrip("/")
         self._client = HttpClient(site)
         self._limits = Limits()
+        self._options: Options = site.options or Options()
+        self._zone = zone
+        self._dialect = Dialect(lambda place: self._ask("GET", place), site.now)
 
     @property
     def limits(self) -> Sequence[Limit]:
@@ -50,20 +65,20 @@ class EventManagerAdapter:
         Raises Rejected when the id belongs to another event: the server would drop ours
         without a word, however often it is sent.
         """
-        sent = wire_body(doubt.claim)
-        place = self._place(sent["event_id"])
-        answer = await self._client.request("GET", place)
-        stored = event_in(answer, sent["event_id"])
-        absent = is_absence(answer, sent["event_id"])
+        event_id = wire_body(doubt.claim)["event_id"]
+        place = self._place(event_id)
+        answer = await self._ask("GET", place)
+        stored = event_in(answer, event_id)
+        absent = is_absence(answer, event_id)
         self._limits.learn(answer, own=absent or stored is not None)
         if absent:
             return []
         if stored is None:
             raise unread(answer, self._url + place)
-        if not is_same_event(sent, stored):
-            detail = f"the id {sent['event_id']!r} already holds another event at {self._url}"
+        if not is_same_event(doubt.claim, stored):
+            detail = f"the id {event_id!r} already holds another event at {self._url}"
             raise Rejected(detail, status=answer.status, excerpt=answer.text)
-        return [self._receipt(doubt.claim, sent["event_id"], duplicate=True)]
+        return [self._receipt(doubt.claim, event_id, duplicate=True)]
 
     async def holds(self, receipt: Delivered) -> bool:
         """GET of the event: an archived one is there, a deleted one is not."""
@@ -80,13 +95,31 @@ class EventManagerAdapter:
         await self._client.close()
 
     async def _post(self, claim: Claim) -> Receipt:
-        body = wire_body(claim)
-        answer = await self._client.request("POST", "/event", json_text=json.dumps(body))
+        body = wire_body(claim, self._zone)
+        told = await self._dialect.spelled(type_in(body))
+        answer = await self._send(claim, body, told)
+        if (known := in_refusal(answer)) is not None:
+            self._dialect.learn(known)
+            if (again := spelled(type_in(body), known)) != told:
+                # What is refused with 422 was neither stored nor mailed.
+                answer = await self._send(claim, body, again)
         stored = event_in(answer, body["event_id"]) is not None
         self._limits.learn(answer, own=stored)
         if not stored:
             raise unproven(answer, f"{self._url}/event")
         return self._receipt(claim, body["event_id"])
+
+    async def _send(self, claim: Claim, body: Json, event_type: str) -> Answer:
+        begun = claim.first_sent_at or claim.created_at
+        said = adapted(body, event_type, first_sent_at=begun, options=self._options)
+        return await self._ask("POST", "/event", json_text=json.dumps(said))
+
+    async def _ask(self, method: str, place: str, *, json_text: str | None = None) -> Answer:
+        try:
+            return await self._client.request(method, place, json_text=json_text)
+        except (Unreachable, Uncertain):
+            self._dialect.forget()
+            raise
 
     def _place(self, event_id: str) -> str:
         return f"/event/{quote(event_id, safe='')}"
@@ -97,9 +130,16 @@ class EventManagerAdapter:
 
 
 def address(payload: EventPayload) -> Address:
-    """An event's own id is its key; events need no order; its experiment is a label."""
+    """An event's own id is its key; events need no order; its experiment is a label.
+
+    The higher its level the sooner it goes; what asks for an alert is as urgent as an error.
+    """
     experiment = payload.source.experiment_id
-    return Address(key=payload.own_id, labels={"experiment": experiment} if experiment else {})
+    return Address(
+        key=payload.own_id,
+        labels={"experiment": experiment} if experiment else {},
+        urgency=max(payload.log_level, LOG_LEVELS["ERROR"] if payload.alert else 0),
+    )
 
 
 KIND = BackendKind(

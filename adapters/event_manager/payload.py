@@ -25,26 +25,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
-# The union of both servers: types of the other version are refused by the server alone, since
-# only it knows which version it is.
-_BOTH_VERSIONS = """
-    unknown log log_debug log_info log_warning log_error log_critical test
-    lab_create lab_start lab_stop
-    node_create node_start node_stop node_config_update node_status_update node_error
-    workcell_create workcell_start workcell_stop workcell_config_update workcell_status_update
-    workflow_create workflow_start workflow_complete workflow_abort
-    experiment_create experiment_start experiment_complete experiment_failed experiment_pause
-    experiment_continued experiment_stop experiment_cancelled
-    campaign_create campaign_start campaign_complete campaign_abort
-    action_status_change action_start action_complete action_failed
-    resource_create resource_update resource_delete resource_allocate resource_release
-    location_create location_update location_delete attachment_create attachment_delete
-    data_store data_query data_export
-    manager_start manager_stop manager_error manager_health_check
-    workflow_step_start workflow_step_complete workflow_step_failed
-    backup_create backup_restore
-    """
-EVENT_TYPES = frozenset(_BOTH_VERSIONS.split())
+from adapters.event_manager.event_types import event_type_of
 
 LOG_LEVELS: Mapping[str, int] = {
     "NOTSET": 0,
@@ -56,20 +37,14 @@ LOG_LEVELS: Mapping[str, int] = {
 }
 
 MAX_ID_LENGTH = 200  # characters; the id is also the entry's key
+MAX_TRACE_LENGTH = 256  # characters; real ones have 32 and 16
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit for one document
-ENVELOPE_BYTES = 4096  # room for the event's other fields inside that limit
+# Room for the event's other fields, and for what we may have to note in it, inside that limit.
+ENVELOPE_BYTES = 4096
 # A number takes 2 bytes of JSON ("1,") and up to 14 of BSON, which names each list item.
 BSON_GROWTH = 7
 
 _TIMESTAMP = TypeAdapter(datetime)
-
-
-def event_type_of(value: Any) -> str:
-    """The type in the server's spelling. Raises ValueError when neither version knows it."""
-    lowered = value.lower() if isinstance(value, str) else None
-    if lowered not in EVENT_TYPES:
-        raise ValueError(f"must be one of: {', '.join(sorted(EVENT_TYPES))}")
-    return lowered
 
 
 def log_level_of(value: Any) -> int:
@@ -145,6 +120,7 @@ EventId = Annotated[
     StringConstraints(min_length=1, max_length=MAX_ID_LENGTH),
     AfterValidator(_can_be_looked_up),
 ]
+TraceId = Annotated[StrictStr, StringConstraints(max_length=MAX_TRACE_LENGTH)]
 Ulid = Annotated[
     StrictStr, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$")
 ]
@@ -186,8 +162,8 @@ class EventPayload(BaseModel):
     event_timestamp: Annotated[datetime | None, BeforeValidator(timestamp_of)] = None
     source: Source = Source()
     event_data: Annotated[Any, AfterValidator(_fits_a_document)] = None
-    trace_id: StrictStr | None = None
-    span_id: StrictStr | None = None
+    trace_id: TraceId | None = None
+    span_id: TraceId | None = None
     # 0.8.1 clients send both with every event.
     archived: Annotated[StrictBool, AfterValidator(_is_not_archived)] = False
     archived_at: None = None

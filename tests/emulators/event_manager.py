@@ -4,7 +4,7 @@ Faithful where it matters to a deliverer: a repeated id answers 200 and echoes t
 while the first event stays; alerts are mailed again for every POST; a database error and an
 event that can never be stored give the same plain-text 500; the two kinds of 404 differ.
 
-Left out: utilization reports, backups, retention, the documentation pages.
+Left out: utilization reports, backups, retention, the documentation pages but for the types.
 
     python -m tests.emulators.event_manager --port 8001 --version 0.8.1
 """
@@ -32,6 +32,7 @@ from tests.emulators.event_manager_model import (
     Refusal,
     is_poison,
     judged,
+    types_of,
 )
 from tests.emulators.event_manager_store import QueryFailed, Store
 
@@ -52,6 +53,7 @@ class EventManager:
     call fails after `stall_seconds`, during which the whole server stalls; the next `slow_inserts`
     stall as long and are done then, though their clients have left. `posts_fail`: every
     POST /event is 500 while /health is green (section 0). `mails` counts alerts per event id.
+    `silent`: paths that answer 404, as behind a proxy that lets only some through.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class EventManager:
         self.db_down = False
         self.stall_seconds = 0.0
         self.slow_inserts = 0
+        self.silent: frozenset[str] = frozenset()
         self.app = Starlette(
             routes=self._routes(),
             exception_handlers={
@@ -104,6 +107,7 @@ class EventManager:
             ("GET", "/events", self._get_events),
             ("POST", "/events/query", self._query),
             ("GET", "/health", self._health),
+            ("GET", "/openapi.json", self._description),
         ]
         if self.version == "0.5.2":
             table += [("GET", "/", self._definition), ("GET", "/definition", self._definition)]
@@ -118,6 +122,8 @@ class EventManager:
 
     def _route(self, method: str, path: str, endpoint: Endpoint) -> Route:
         async def limited(request: Request) -> Response:
+            if path in self.silent:
+                raise HTTPException(404, "Not Found")
             if self.rate_limit is None:
                 return await endpoint(request)
             client = request.client.host if request.client else ""
@@ -184,6 +190,12 @@ class EventManager:
     async def _definition(self, _: Request) -> Response:
         told = {"name": "Default EventManager", "description": None, "manager_id": MANAGER_ID}
         return JSONResponse({**told, "manager_type": "event_manager"})
+
+    async def _description(self, _: Request) -> Response:
+        types = {"type": "string", "title": "EventType", "enum": types_of(self.version)}
+        info = {"title": "EventManager", "version": "0.1.0"}  # never the server's own version
+        told = {"openapi": "3.1.0", "info": info, "components": {"schemas": {"EventType": types}}}
+        return JSONResponse(told)
 
     async def _settings(self, _: Request) -> Response:
         told = {"manager_id": MANAGER_ID, "manager_type": "event_manager"}

@@ -6,6 +6,7 @@ Also a server with one canned answer, for what no Event Manager would ever say.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.base import AuthOptions, DeliveryError, Site, TlsOptions, Verdict
-from adapters.event_manager import KIND, EventManagerAdapter, Options
+from adapters.event_manager import EventManagerAdapter, Options
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW
 
@@ -44,7 +45,9 @@ class Canned:
         vars(self).update(vars(other))
 
 
-def site_for(url: str, *, limit: float = 10, now: Callable[[], int] = lambda: NOW) -> Site:
+def site_for(
+    url: str, *, limit: float = 10, now: Callable[[], int] = lambda: NOW, **options: Any
+) -> Site:
     return Site(
         name="events",
         url=url,
@@ -53,16 +56,18 @@ def site_for(url: str, *, limit: float = 10, now: Callable[[], int] = lambda: NO
         concurrency=4,
         auth=AuthOptions(),
         tls=TlsOptions(),
-        options=Options(),
+        options=Options(**options),
         read_secret=lambda name: name,
         now=now,
     )
 
 
 @asynccontextmanager
-async def adapter_for(url: str, *, limit: float = 10) -> AsyncIterator[EventManagerAdapter]:
-    adapter = KIND.adapter(site_for(url, limit=limit))
-    assert isinstance(adapter, EventManagerAdapter)
+async def adapter_for(
+    url: str, *, limit: float = 10, zone: tzinfo | None = None, **site: Any
+) -> AsyncIterator[EventManagerAdapter]:
+    """`site`: its `now` and the backend's options."""
+    adapter = EventManagerAdapter(site_for(url, limit=limit, **site), zone)
     yield adapter
     await adapter.close()
 

@@ -136,6 +136,11 @@ class Event081(Event052):
 MODELS: dict[str, type[Event052]] = {"0.5.2": Event052, "0.8.1": Event081}
 
 
+def types_of(version: str) -> list[str]:
+    """Every type that this version knows, in its order."""
+    return [str(one.value) for one in (EventType052 if version == "0.5.2" else EventType081)]
+
+
 def judged(body: Any, version: str) -> dict[str, Any]:
     """The document of `body` as stored and echoed. Raises Refusal; ValueError for bad Unicode."""
     try:

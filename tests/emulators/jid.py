@@ -3,7 +3,8 @@
 Its source was not found (elog sheet, section 3.10), so its answers to anything unusual are
 guesses, one switch for each:
 `tokens` (the values of the Authorization header that get_counters takes; None: any, and none),
-`roots` (jobs that get_counters knows by another id), `known` (the jobs that there are; None: all), `stuck` (takes counters and shows the old ones).
+`roots` (jobs that get_counters knows by another id), `known` (the jobs that there are; None: all),
+`stuck` (takes counters and shows the old ones).
 `before_read` are called one by one, each before one answer of get_counters, as if another program
 wrote then. `heard` is what each request carried: path, credential if there was one, body.
 

@@ -154,22 +154,6 @@ async def test_an_event_that_was_archived_since_is_still_ours() -> None:
             assert await found(adapter, claim) != []
 
 
-@pytest.mark.parametrize(
-    ("version", "event_type"), [("0.5.2", "manager_start"), ("0.8.1", "experiment_stop")]
-)
-async def test_a_type_of_the_other_version_is_rejected_in_words(
-    version: str, event_type: str
-) -> None:
-    with Served(EventManager(version)) as served:
-        async with adapter_for(served.url) as adapter:
-            outcome = await verdict(adapter, a_claim({"event_type": event_type}))
-
-    assert isinstance(outcome, Rejected)
-    assert (outcome.status, outcome.side) == (422, "entry")
-    assert "body/event_type: Input should be 'unknown', " in outcome.detail
-    assert outcome.excerpt
-
-
 async def test_a_server_that_is_away_is_unreachable(served: Served) -> None:
     claim = a_claim({})
     async with adapter_for(served.url) as adapter:

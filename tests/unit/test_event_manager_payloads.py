@@ -5,13 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adapters.event_manager import KIND, address
-from adapters.event_manager.payload import (
-    EVENT_TYPES,
-    MAX_DOCUMENT_BYTES,
-    EventPayload,
-    bson_size,
-)
+from adapters.event_manager import KIND, Options, address
+from adapters.event_manager.event_types import BEFORE_0_7, EVENT_TYPES, SINCE_0_7
+from adapters.event_manager.payload import MAX_DOCUMENT_BYTES, EventPayload, bson_size
 from storage.entry import Address
 from tests.emulators.event_manager_model import EventType052, EventType081
 
@@ -112,6 +108,7 @@ def test_events_that_the_server_takes_are_accepted(payload: dict[str, Any]) -> N
         ({"source": {"node_id": 1}}, "source/node_id"),
         ({"source": {"weird": ULID}}, "source/weird"),
         ({"trace_id": 1}, "trace_id"),
+        ({"span_id": "s" * 257}, "span_id"),
         ({"archived": True}, "archived"),
         ({"archived": None}, "archived"),
         ({"archived": 0}, "archived"),
@@ -140,9 +137,10 @@ def test_refusals_do_not_repeat_what_was_sent() -> None:
 
 
 def test_the_types_of_both_versions_are_known() -> None:
-    both = {str(member.value) for member in [*EventType052, *EventType081]}
-
-    assert both == EVENT_TYPES
+    assert {str(member.value) for member in EventType052} == BEFORE_0_7
+    assert {str(member.value) for member in EventType081} == SINCE_0_7
+    assert (len(BEFORE_0_7), len(SINCE_0_7)) == (38, 63)
+    assert EVENT_TYPES == BEFORE_0_7 | SINCE_0_7
 
 
 @pytest.mark.parametrize(
@@ -176,13 +174,19 @@ def test_many_small_numbers_grow_in_the_database() -> None:
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        ({}, Address()),
-        ({"event_id": "a"}, Address(key="a")),
-        ({"_id": "a"}, Address(key="a")),
-        ({"source": {"experiment_id": ULID}}, Address(labels={"experiment": ULID})),
+        ({}, Address(urgency=20)),
+        ({"event_id": "a"}, Address(key="a", urgency=20)),
+        ({"_id": "a", "log_level": "debug"}, Address(key="a", urgency=10)),
+        (
+            {"source": {"experiment_id": ULID}, "log_level": 0},
+            Address(labels={"experiment": ULID}, urgency=0),
+        ),
+        ({"log_level": "50"}, Address(urgency=50)),
+        ({"log_level": 10, "alert": True}, Address(urgency=40)),
+        ({"log_level": 50, "alert": True}, Address(urgency=50)),
     ],
 )
-def test_the_id_is_the_key_and_the_experiment_a_label(
+def test_the_id_is_the_key_the_experiment_a_label_and_the_level_the_urgency(
     payload: dict[str, Any], expected: Address
 ) -> None:
     assert address(EventPayload.model_validate(payload)) == expected
@@ -193,3 +197,27 @@ def test_one_kind_of_entry_looked_up_when_in_doubt() -> None:
     assert KIND.kinds["event"].in_doubt == "find"
     assert (KIND.batch_size, KIND.concurrency) == (1, 4)
     assert (KIND.settles_after_seconds, KIND.absent_answers) == (5, 2)
+
+
+def test_the_settings_of_an_event_manager() -> None:
+    assert Options() == Options(alert_late="keep", late_after_seconds=600, alert_level=40)
+    assert Options(alert_level="warning").alert_level == 30  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"alert_late": "drop"},
+        {"late_after_seconds": -1},
+        {"alert_level": 35},
+        {"alert_level": 0},
+        {"alert_level": "loud"},
+        {"alerts": True},
+    ],
+    ids=str,
+)
+def test_wrong_settings_name_their_key(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Options(**wrong)
+
+    assert [error["loc"] for error in caught.value.errors()] == [(next(iter(wrong)),)]

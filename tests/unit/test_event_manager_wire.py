@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.event_manager.payload import EVENT_TYPES, LOG_LEVELS, EventPayload
+from adapters.event_manager.event_types import EVENT_TYPES
+from adapters.event_manager.payload import LOG_LEVELS, EventPayload
 from adapters.event_manager.wire import is_same_event, wire_body
 from tests.builders import a_claim
 from tests.emulators.event_manager_model import EventType052, EventType081, judged
@@ -95,17 +96,17 @@ def test_whatever_is_accepted_is_recognised_when_read_back(
     version: str, payload: dict[str, Any]
 ) -> None:
     EventPayload.model_validate(payload)
-    sent = body(payload)
+    claim = a_claim(payload)
 
-    assert is_same_event(sent, judged(sent, version))
+    assert is_same_event(claim, judged(wire_body(claim), version))
 
 
 @pytest.mark.parametrize("event_type", sorted(EVENT_TYPES))
 def test_every_type_is_recognised(event_type: str) -> None:
-    sent = body({"event_type": event_type.upper()})
+    claim = a_claim({"event_type": event_type.upper()})
     version = "0.5.2" if event_type == "experiment_stop" else "0.8.1"
 
-    assert is_same_event(sent, judged(sent, version))
+    assert is_same_event(claim, judged(wire_body(claim), version))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_every_type_is_recognised(event_type: str) -> None:
 def test_another_event_under_our_id_is_told_apart(change: dict[str, Any]) -> None:
     stored = {**COMPLETE, "_id": "a", **change}
 
-    assert not is_same_event(COMPLETE, stored)
+    assert not is_same_event(a_claim(COMPLETE), stored)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +145,11 @@ def test_another_event_under_our_id_is_told_apart(change: dict[str, Any]) -> Non
     ids=str,
 )
 def test_the_same_event_in_another_spelling_is_the_same(spelling: dict[str, Any]) -> None:
-    assert is_same_event(COMPLETE, {**COMPLETE, **spelling})
+    assert is_same_event(a_claim(COMPLETE), {**COMPLETE, **spelling})
 
 
 def test_a_trace_counts_only_where_the_server_keeps_it() -> None:
-    sent = {**COMPLETE, "trace_id": "t"}
+    sent = a_claim({**COMPLETE, "trace_id": "t"})
 
     assert is_same_event(sent, COMPLETE)
     assert is_same_event(sent, {**COMPLETE, "trace_id": "t"})
@@ -156,6 +157,6 @@ def test_a_trace_counts_only_where_the_server_keeps_it() -> None:
 
 
 def test_what_is_no_number_in_json_was_stored_as_null() -> None:
-    sent = {**COMPLETE, "event_data": [float("nan"), float("inf")]}
+    sent = a_claim({**COMPLETE, "event_data": [float("nan"), float("inf")]})
 
     assert is_same_event(sent, {**COMPLETE, "event_data": [None, None]})
