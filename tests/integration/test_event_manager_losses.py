@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from adapters.event_manager import KIND
+from adapters.event_manager import KIND, address
+from adapters.event_manager.payload import EventPayload
 from agent.retry import Policy
 from storage.entry import Entry
 from tests.adapter_lane import adapter_lane, drained, lived
@@ -44,7 +45,8 @@ def events_lane(
 
 
 def an_event(**payload: Any) -> Entry:
-    return an_entry(payload=payload)
+    urgency = address(EventPayload.model_validate(payload)).urgency
+    return an_entry(payload=payload, urgency=urgency)
 
 
 @pytest.mark.parametrize("mode", ["drop_after", "status_after"])
@@ -104,7 +106,7 @@ async def test_what_a_stalled_server_stores_after_we_have_left_is_not_mailed_twi
 async def test_one_event_that_can_never_be_stored_is_a_dead_letter_and_the_others_flow(
     server: Served, manager: EventManager, tmp_path: Path
 ) -> None:
-    poison = an_event(event_data=2**63)  # intake would refuse it; the server says 500 for ever
+    poison = an_event(event_data=2**63)  # the door would refuse it; the server says 500 for ever
     entries = [an_event(event_data=number) for number in range(60)]
     async with events_lane(tmp_path, server, policy=Policy(max_attempts=3)) as world:
         await world.accept(*entries[:20], poison, *entries[20:40])
@@ -120,6 +122,31 @@ async def test_one_event_that_can_never_be_stored_is_a_dead_letter_and_the_other
     assert (shown["last_error"]["class"], shown["history"][0]["status"]) == ("Uncertain", 500)
     assert "Internal Server Error" in shown["history"][0]["excerpt"]
     assert server.faulty.requests["POST /event"] < len(entries) + 12
+
+
+async def test_after_an_outage_errors_go_first_within_the_limits_and_nothing_waits_for_ever(
+    server: Served, tmp_path: Path
+) -> None:
+    quiet = [an_event(log_level=10, event_data=n) for n in range(160)]
+    loud = [an_event(log_level=(40, 50)[n % 2], event_data=n) for n in range(40)]
+    async with events_lane(tmp_path, server) as world:
+        manager = EventManager("0.8.1", rate_limit=True, clock=world.clock.monotonic)
+        server.serve(manager)
+        server.faulty.requests.clear()
+        server.unplug()
+        world.on_pause = lambda: world.clock.advance(world.pauses[-1])
+        await world.accept(*quiet[:80], *loud, *quiet[80:])
+        for _ in range(3):
+            await lived(world)
+        server.plug()
+        await drained(world)
+
+    order = [one["log_level"] for one in manager.ledger()]
+    last_loud = max(at for at, level in enumerate(order) if level >= ALARMING)
+    assert sorted(one["_id"] for one in manager.ledger()) == sorted(e.id for e in quiet + loud)
+    assert last_loud < 2 * len(loud), "errors wait for a backlog of debug events"
+    assert 10 in order[:last_loud], "a flood of errors would shut out everything else"
+    assert server.faulty.requests["POST /event"] == len(quiet + loud), "some met a 429"
 
 
 async def drained_but(world: LaneWorld, entry: Entry) -> None:
