@@ -1,27 +1,38 @@
-"""The event_manager adapter against the real MADSci Event Manager 0.5.2."""
+"""The event_manager adapter against the real MADSci Event Manager, 0.5.2 and 0.8.1."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from adapters.base import Refused, Rejected, Uncertain
-from adapters.event_manager import EventManagerAdapter
+from adapters.event_manager import EventManagerAdapter, dialect
+from adapters.event_manager.event_types import (
+    BEFORE_0_7,
+    SINCE_0_7,
+    in_definition,
+    in_description,
+    in_health,
+)
+from adapters.http import HttpClient
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
-from tests.emulators.event_manager_lane import adapter_for
-from tests.real.event_manager import RealEventManager, real_event_manager
+from tests.emulators.event_manager_lane import adapter_for, site_for
+from tests.real.event_manager import RealEventManager
 
 pytestmark = pytest.mark.real
 ULID = "01JJ4S0WNGEF5FQAZG5KDGJRBV"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealEventManager]:
-    # One for all tests: it takes seconds to start, and every test uses ids of its own.
-    with real_event_manager(tmp_path_factory.mktemp("event_manager")) as server:
-        yield server
+TRACE = {"trace_id": None, "span_id": None, "archived": False, "archived_at": None}
+SINCE_0_8: dict[str, dict[str, Any]] = {"0.8.1": TRACE}
+# A type as the producer says it, and as each version stores it.
+TOLD = {
+    "experiment_stop": {"0.5.2": "experiment_stop", "0.8.1": "experiment_cancelled"},
+    "experiment_cancelled": {"0.5.2": "experiment_stop", "0.8.1": "experiment_cancelled"},
+    "manager_start": {"0.5.2": "unknown", "0.8.1": "manager_start"},
+    "workflow_start": {"0.5.2": "workflow_start", "0.8.1": "workflow_start"},
+}
 
 
 @pytest.fixture
@@ -71,6 +82,7 @@ async def test_an_event_arrives_once_with_the_producers_time(
         "event_timestamp": "2025-01-01T00:00:00.123000Z",
         "source": {},
         "event_data": {"k": [1, 2.5, None, "é"]},
+        **SINCE_0_8.get(server.version, {}),
     }
 
 
@@ -95,6 +107,7 @@ async def test_a_repeat_is_echoed_and_changes_nothing(
         {"event_timestamp": "2025-01-01T00:00:00.5+02:00"},
         {"event_timestamp": 1735689600123},
         {"event_timestamp": "2025-01-01"},
+        {"event_timestamp": "2025-01-01T00:00:00.25"},
         {"source": {"node_id": ULID.lower()}, "event_data": {"z": 1e22, "a": -0.0}},
         {"event_data": None, "trace_id": "t", "archived": False, "archived_at": None},
         {"event_id": "50% of a?b#c&d=e+f\\g;h%2Fi Ångström"},
@@ -123,7 +136,6 @@ async def test_an_event_that_never_landed_is_not_found(adapter: EventManagerAdap
 @pytest.mark.parametrize(
     "payload",
     [
-        pytest.param({"event_type": "manager_start"}, id="a type of 0.8.1"),
         pytest.param({"log_level": 15}, id="past our own model"),
         pytest.param({"source": {"node_id": "not-a-ulid"}}, id="past our own model too"),
     ],
@@ -175,3 +187,48 @@ async def test_a_wrong_path_refuses_us_and_not_the_event(server: RealEventManage
             await adapter.deliver([claim])
         with pytest.raises(Refused):
             await adapter.find(doubt(claim))
+
+
+@pytest.mark.parametrize("event_type", TOLD)
+@pytest.mark.parametrize("described", [True, False], ids=["described", "refused"])
+async def test_a_type_is_told_in_the_servers_words(
+    server: RealEventManager,
+    monkeypatch: pytest.MonkeyPatch,
+    event_type: str,
+    *,
+    described: bool,
+) -> None:
+    if not described:  # nobody says what it knows, but its own refusal
+        monkeypatch.setattr(dialect, "SOURCES", ())
+    claim = a_claim({"event_type": event_type, "event_data": [1]})
+    async with adapter_for(server.url) as adapter:
+        await adapter.deliver([claim])
+        (receipt,) = await adapter.find(doubt(claim))
+
+    told = TOLD[event_type][server.version]
+    note = {"holdfast": {"event_type": event_type, "wrapped": True}, "event_data": [1]}
+    event = stored(server, claim.id)
+    assert receipt.duplicate
+    assert event["event_type"] == told
+    assert event["event_data"] == (note if told == "unknown" else [1])
+
+
+async def test_both_versions_describe_exactly_what_they_know(server: RealEventManager) -> None:
+    client = HttpClient(site_for(server.url))
+    described = in_description(await client.request("GET", "/openapi.json"))
+    by_version = in_health(await client.request("GET", "/health"))
+    by_definition = in_definition(await client.request("GET", "/definition"))
+    await client.close()
+
+    known = {"0.5.2": BEFORE_0_7, "0.8.1": SINCE_0_7}[server.version]
+    assert described == known
+    assert (by_version or by_definition) == known
+
+
+async def test_a_local_time_is_kept_with_its_offset(server: RealEventManager) -> None:
+    claim = a_claim({"event_timestamp": "2026-07-15T12:00:00"})
+    async with adapter_for(server.url, zone=ZoneInfo("Asia/Tokyo")) as adapter:
+        await adapter.deliver([claim])
+        assert len(await adapter.find(doubt(claim))) == 1
+
+    assert stored(server, claim.id)["event_timestamp"] == "2026-07-15T12:00:00+09:00"

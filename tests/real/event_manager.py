@@ -1,8 +1,9 @@
-"""The real MADSci Event Manager 0.5.2, from its public packages, for tests.
+"""The real MADSci Event Manager, 0.5.2 and 0.8.1, from its public packages, for tests.
 
 Promises: a server of its own for each test, on a free loopback port, with an empty database
-in memory and its home in the test's folder; stopped when the test is done. Where the packages
-cannot be had the test is skipped, with pip's reason. (event manager sheet, section 8)
+in memory and its home in the test's folder, and a mail server of its own for its alerts;
+stopped when the test is done. Where the packages cannot be had the test is skipped, with pip's
+reason. (event manager sheet, section 8)
 """
 
 import os
@@ -16,17 +17,14 @@ from pathlib import Path
 import pytest
 
 from tests.real.cached_env import Unavailable, cached_environment
+from tests.real.mail_sink import MailSink, mail_sink
 
-VERSION = "0.5.2"
-PACKAGES = (
-    f"madsci_event_manager=={VERSION}",
-    f"madsci_client=={VERSION}",
-    f"madsci_common=={VERSION}",
-    "mongomock",
-    # With 2.14 the server does not start (sheet, section 0).
-    "pydantic==2.12.5",
-    "fastapi>=0.121,<0.122",
-)
+# With pydantic 2.14 neither takes an event (sheet, section 0).
+NEEDS = {
+    "0.5.2": ("pydantic==2.12.5", "fastapi>=0.121,<0.122"),
+    "0.8.1": ("pydantic==2.13.5", "fastapi>=0.121,<0.166"),
+}
+VERSIONS = tuple(NEEDS)
 START_SECONDS = 120  # its imports alone take several seconds on a busy machine
 STOP_SECONDS = 10
 
@@ -35,8 +33,10 @@ STOP_SECONDS = 10
 class RealEventManager:
     """A running server. Its database can be unplugged, and plugged in again."""
 
+    version: str
     url: str
     outage: Path
+    mail: MailSink
 
     def lose_database(self) -> None:
         self.outage.touch()
@@ -46,21 +46,21 @@ class RealEventManager:
 
 
 @contextmanager
-def real_event_manager(folder: Path) -> Iterator[RealEventManager]:
+def real_event_manager(version: str, folder: Path) -> Iterator[RealEventManager]:
     """Serve the real Event Manager while the block runs. Skips the test when it cannot be had.
 
     `folder` becomes its home and working directory; what it says is in `event_manager.log`.
     """
     try:
-        python = cached_environment(f"event-manager-{VERSION}", PACKAGES)
+        python = cached_environment(f"event-manager-{version}", packages(version))
     except Unavailable as exc:
         pytest.skip(f"the real Event Manager cannot be had here: {exc.reason}")
     outage = folder / "outage"
     script = Path(__file__).with_name("serve_event_manager.py")
     log = folder / "event_manager.log"
-    with log.open("wb") as said:
+    with log.open("wb") as said, mail_sink() as mail:
         server = subprocess.Popen(
-            [python, "-I", script, "--outage", outage],
+            [python, "-I", script, "--outage", outage, "--smtp", str(mail.port)],
             cwd=folder,
             env=surroundings(folder),
             stdin=subprocess.DEVNULL,
@@ -69,9 +69,15 @@ def real_event_manager(folder: Path) -> Iterator[RealEventManager]:
             text=True,
         )
         try:
-            yield RealEventManager(announced_url(server, log), outage)
+            yield RealEventManager(version, announced_url(server, log), outage, mail)
         finally:
+            mail.behave("take")  # one that hangs would keep the server from stopping
             stop(server)
+
+
+def packages(version: str) -> tuple[str, ...]:
+    parts = [f"madsci_{part}=={version}" for part in ("event_manager", "client", "common")]
+    return (*parts, "mongomock", *NEEDS[version])
 
 
 def surroundings(home: Path) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Serve the real MADSci Event Manager 0.5.2 on loopback, its database in memory.
+"""Serve the real MADSci Event Manager on loopback, its database in memory.
 
 Run by the python of an environment of its own (see tests/real/event_manager.py), never by
 ours. Prints one line `READY URL` once it listens; everything else goes to stderr. While the
-file `--outage` exists, every use of the database fails as a lost MongoDB does.
+file `--outage` exists, every use of the database fails as a lost MongoDB does. Alerts are mailed
+to the SMTP server on the loopback port `--smtp`.
 """
 
 import argparse
@@ -37,16 +38,26 @@ def documents(cursor: Any, length: int | None = None) -> list[Any]:
     return list(cursor) if length is None else list(cursor)[:length]
 
 
-def application(outage: Path) -> Any:
+def application(outage: Path, smtp_port: int) -> Any:
     # Reads sys.argv and the environment when imported: only now, with nothing of ours in it.
     sys.argv = sys.argv[:1]
-    from madsci.common.types.event_types import EventManagerSettings  # noqa: PLC0415
+    from madsci.common.types.event_types import (  # noqa: PLC0415
+        EmailAlertsConfig,
+        EventManagerSettings,
+    )
     from madsci.event_manager.event_server import EventManager  # noqa: PLC0415
 
     if not hasattr(mongomock.collection.Cursor, "to_list"):
         mongomock.collection.Cursor.to_list = documents
     database = mongomock.MongoClient()["holdfast"]
-    server = EventManager(settings=EventManagerSettings(), db_connection=database)
+    alerts = EmailAlertsConfig(
+        smtp_server="127.0.0.1",
+        smtp_port=smtp_port,
+        use_tls=False,
+        email_addresses=["operator@example.org"],
+    )
+    settings = EventManagerSettings(email_alerts=alerts)
+    server = EventManager(settings=settings, db_connection=database)
     server.events = Collection(server.events, outage)
     return server.create_server()
 
@@ -68,6 +79,7 @@ class Announcing(uvicorn.Server):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--outage", type=Path, required=True)
+    parser.add_argument("--smtp", type=int, required=True)
     arguments = parser.parse_args()
     # What the libraries print must not fill the pipe that carries READY.
     announce = os.dup(1)
@@ -75,7 +87,9 @@ def main() -> None:
     # Named TCP, so that asyncio sets TCP_NODELAY: without it every answer takes 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(application(arguments.outage), log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        application(arguments.outage, arguments.smtp), log_level="warning", access_log=False
+    )
     Announcing(config, announce).run(sockets=[listener])
 
 
