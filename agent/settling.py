@@ -247,6 +247,9 @@ class Settling:
             match one:
                 case Confirm(receipt=receipt):
                     self._log.info("entry.delivered", entry=claim.id, remote=receipt.remote_id)
+                    if receipt.compared == "differs":
+                        found = {"remote": receipt.remote_id, "url": receipt.url}
+                        self._log.warning("entry.differs", entry=claim.id, **found)
                 case Bury(failure=failure):
                     self._log.error("entry.buried", entry=claim.id, reason=failure.detail)
                 case Hold(failure=failure):

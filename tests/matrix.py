@@ -74,7 +74,8 @@ class Row:
     says besides proofs, to be tried where it would not say it. `labels`: does the content type
     belong to what it says? `probes`: the answer decides nothing about the entry, what is sent
     afterwards does. `options`: settings of the backend. `apart`: another service than the backend
-    answers, whose trouble must never become the backend's: all that is no proof parks.
+    answers, whose trouble must never become the backend's: all that is no proof parks. `after`: it
+    is asked when the verdict is known already.
     """
 
     kind: str
@@ -92,6 +93,7 @@ class Row:
     probes: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     apart: bool = False
+    after: bool = False
 
     def __str__(self) -> str:
         aim = "find" if self.find else "deliver"
@@ -205,6 +207,17 @@ AUDITOR = [
         RECORDS[:1],
         [*STORED, *REPEATED],
         judges=auditor_judges,
+        around={"GET /record/r1": said(200, {**a_record("r1"), "stop_time": None})},
+    ),
+    # What is there of a duplicate decides only how its receipt is told.
+    Row(
+        "auditor",
+        "record",
+        "GET /record/r1",
+        RECORDS[:1],
+        around={"POST /record": REPEATED[0]},
+        probes=True,
+        after=True,
     ),
     Row("auditor", "record", "POST /records", RECORDS, STORED, judges=auditor_judges),
     Row(
@@ -370,6 +383,7 @@ ELOG = [
 EVENT = a_claim({"event_data": {"x": 1}}, kind="event")
 NO_EVENT = said(404, {"detail": f"Event with ID {EVENT.id} not found"})
 DOCUMENT = {**wire_body(EVENT), "_id": EVENT.id}
+STARTED = a_claim({"event_type": "manager_start"}, kind="event", id=EVENT.id)
 
 
 def fastapi_judges(answer: Said) -> bool:
@@ -396,6 +410,19 @@ EVENT_MANAGER = [
         absences=lambda answer: answer == NO_EVENT,
         words=[NO_EVENT],
         find=True,
+    ),
+    # Which types it knows decides only how an event is told.
+    Row(
+        "event_manager",
+        "event",
+        "GET /openapi.json",
+        [STARTED],
+        around={
+            "POST /event": said(200, DOCUMENT),
+            "GET /health": said(200, {"healthy": True}),
+            "GET /definition": said(404, {"detail": "Not Found"}),
+        },
+        probes=True,
     ),
 ]
 

@@ -6,7 +6,8 @@ repeats. Records travel together as one array, which is stored whole or not at a
 a batch only "stored" is proof, any other word sends its records on in smaller ones.
 
 A lost answer needs no search: the same record is sent again and `RECORD_EXISTS` proves that it
-had arrived; an update may be repeated at will (AUDITOR sheet, sections 1.1 and 1.2).
+had arrived; an update may be repeated at will (AUDITOR sheet, sections 1.1 and 1.2). What
+was there of a duplicate is read back and compared (`comparing`).
 
 An update that waits behind its own record rides along: the record is sent with the update's
 stop time. That counts for the update only if the server says that it stored this record now;
@@ -30,8 +31,15 @@ from adapters.auditor.answers import (
     unknown_record,
     unsent,
 )
+from adapters.auditor.comparing import Comparison
 from adapters.auditor.holdings import holds_record
-from adapters.auditor.payloads import RecordAdd, RecordUpdate, record_address, update_address
+from adapters.auditor.payloads import (
+    RecordAdd,
+    RecordUpdate,
+    record_address,
+    strict_faults,
+    update_address,
+)
 from adapters.base import (
     BackendKind,
     BatchRefused,
@@ -45,7 +53,7 @@ from adapters.base import (
     Unreachable,
     Verdict,
 )
-from adapters.http import HttpClient, refusal_of_us
+from adapters.http import Answer, HttpClient, refusal_of_us
 from storage.entry import Claim, Delivered, Doubt, Receipt
 
 BODY_LIMIT = 2_097_152  # bytes; compiled into the server (AUDITOR sheet, section 1.1)
@@ -66,6 +74,14 @@ class Options(BaseModel, extra="forbid", frozen=True):
         ge=0,
         description="How long an update waits for a record that AUDITOR does not hold yet.",
     )  # the record may be on its way from another sender
+    strict_names: bool = Field(
+        default=False,
+        description='Refuse names with / ( ) " < > \\ { or }, as servers before 0.7 do.',
+    )
+    compare_duplicates: bool = Field(
+        default=True,
+        description="Read back each record that was there already, and say whether it is the same.",
+    )  # one request more for each; without it nobody notices two records under one id
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +154,7 @@ class AuditorAdapter:
         self._now = site.now
         self._limit = options.max_body_bytes
         self._wait_seconds = options.update_wait_seconds
+        self._comparison = Comparison(self._get, site.now) if options.compare_duplicates else None
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Send records together and updates one by one; one verdict per claim, in order.
@@ -168,8 +185,8 @@ class AuditorAdapter:
         if doubt.claim.kind != "record":
             raise Uncertain("AUDITOR shows no updates: this one is settled by sending it again")
         item = item_of(doubt.claim)
-        url = self._place(item)
-        answer = await self._http.request("GET", url)
+        url = self._place(item.record_id)
+        answer = await self._get(item.record_id)
         refusal = refusal_of_us(answer, url)
         if refusal is not None:
             raise refusal
@@ -213,7 +230,8 @@ class AuditorAdapter:
         if is_stored(answer):
             return self._receipt(item, with_rider=item.rides)
         if is_repeat(answer):
-            return self._receipt(item, duplicate=True)
+            seen = self._comparison and await self._comparison.of(item.claim)
+            return replace(self._receipt(item), duplicate=True, compared=seen or "not verified")
         return no_proof(answer, f"{self._url}/record")
 
     async def _add_together(self, parcel: list[Item]) -> Sequence[Verdict]:
@@ -238,11 +256,15 @@ class AuditorAdapter:
             return unknown_record(answer, item.record_id, waits=waits)
         return no_proof(answer, f"{self._url}/record")
 
-    def _place(self, item: Item) -> str:
-        return f"{self._url}/record/{quote(item.record_id, safe='')}"
+    async def _get(self, record_id: str) -> Answer:
+        return await self._http.request("GET", self._place(record_id))
 
-    def _receipt(self, item: Item, *, duplicate: bool = False, with_rider: bool = False) -> Receipt:
-        return Receipt(item.claim.id, item.remote_id, self._place(item), duplicate, with_rider)
+    def _place(self, record_id: str) -> str:
+        return f"{self._url}/record/{quote(record_id, safe='')}"
+
+    def _receipt(self, item: Item, *, with_rider: bool = False) -> Receipt:
+        place = self._place(item.record_id)
+        return Receipt(item.claim.id, item.remote_id, place, with_rider=with_rider)
 
 
 KIND = BackendKind(
@@ -250,9 +272,16 @@ KIND = BackendKind(
     adapter=AuditorAdapter,
     kinds={
         "record": EntryKind(
-            RecordAdd, record_address, in_doubt="resend", batched=True, rider="record_update"
+            RecordAdd,
+            record_address,
+            in_doubt="resend",
+            batched=True,
+            rider="record_update",
+            check=strict_faults,
         ),
-        "record_update": EntryKind(RecordUpdate, update_address, in_doubt="resend"),
+        "record_update": EntryKind(
+            RecordUpdate, update_address, in_doubt="resend", check=strict_faults
+        ),
     },
     main_kind="record",
     batch_size=500,

@@ -5,8 +5,9 @@ does not see, it answers with 400. The models only judge: what is sent is the pr
 """
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -28,6 +29,7 @@ ALWAYS_A_GRAPHEME = re.compile(
     "[ -~\xa0-\xa8\xaa-\xac\xaf-\u02ff\u0370-\u0482\u048a-\u052f"
     "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3]"
 )
+FORBIDDEN = '/()"<>\\{}'  # in any name, for servers before 0.7
 RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -118,3 +120,27 @@ def record_address(record: RecordAdd) -> Address:
 def update_address(update: RecordUpdate) -> Address:
     """An update waits behind its record; two updates of one record are two entries."""
     return Address(stream=update.record_id)
+
+
+def strict_faults(record: RecordAdd | RecordUpdate, options: Any) -> Iterator[tuple[str, str]]:
+    """Names that servers before 0.7 refuse, if the backend's `strict_names` says so."""
+    if not options.strict_names:
+        return
+    for place, name in _names(record):
+        found = " ".join(sign for sign in FORBIDDEN if sign in name)
+        if found:
+            said = f"must not contain {found} : AUDITOR before 0.7 refuses it"
+            yield place, f"{said} (strict_names of this backend)"
+
+
+def _names(record: RecordAdd | RecordUpdate) -> Iterator[tuple[str, str]]:
+    """Every name of a record, with a JSON pointer to it."""
+    yield "/record_id", record.record_id
+    for key, values in (record.meta or {}).items():
+        place = "/meta/" + key.replace("~", "~0").replace("/", "~1")
+        yield place, key
+        yield from ((f"{place}/{number}", value) for number, value in enumerate(values))
+    for number, part in enumerate(record.components):
+        yield f"/components/{number}/name", part.name
+        for at, score in enumerate(part.scores):
+            yield f"/components/{number}/scores/{at}/name", score.name

@@ -37,6 +37,8 @@ from adapters.event_manager.wire import adapted, is_same_event, type_in, wire_bo
 from adapters.http import Answer, HttpClient
 from storage.entry import Address, Claim, Delivered, Doubt, Receipt
 
+GATEWAY_STATUSES = (502, 503, 504)  # a proxy's words for a server that is away
+
 
 class EventManagerAdapter:
     """Speaks to one Event Manager. Events are independent: any order, several at once."""
@@ -48,7 +50,7 @@ class EventManagerAdapter:
         self._limits = Limits()
         self._options: Options = site.options or Options()
         self._zone = zone
-        self._dialect = Dialect(lambda place: self._ask("GET", place), site.now)
+        self._dialect = Dialect(self._url, lambda place: self._ask("GET", place), site.now)
 
     @property
     def limits(self) -> Sequence[Limit]:
@@ -116,10 +118,13 @@ class EventManagerAdapter:
 
     async def _ask(self, method: str, place: str, *, json_text: str | None = None) -> Answer:
         try:
-            return await self._client.request(method, place, json_text=json_text)
+            answer = await self._client.request(method, place, json_text=json_text)
         except (Unreachable, Uncertain):
             self._dialect.forget()
             raise
+        if answer.status in GATEWAY_STATUSES:
+            self._dialect.forget()
+        return answer
 
     def _place(self, event_id: str) -> str:
         return f"/event/{quote(event_id, safe='')}"

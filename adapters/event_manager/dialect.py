@@ -8,8 +8,9 @@ sent the type as it is, since its refusal then lists what it knows.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
-from adapters.base import Uncertain
+from adapters.base import Refused, Throttled, Uncertain
 from adapters.event_manager.event_types import (
     COMMON,
     in_definition,
@@ -17,7 +18,7 @@ from adapters.event_manager.event_types import (
     in_health,
     spelled,
 )
-from adapters.http import Answer
+from adapters.http import Answer, refusal_of_us
 
 KEPT_MS = 600_000
 # The first is exact for every version; the others tell it by the version, where a proxy or an
@@ -32,9 +33,10 @@ Get = Callable[[str], Awaitable[Answer]]
 
 
 class Dialect:
-    """How to speak to one server. `get` asks it; `now` gives epoch ms."""
+    """How to speak to the server at `url`. `get` asks it for a path; `now` gives epoch ms."""
 
-    def __init__(self, get: Get, now: Callable[[], int]) -> None:
+    def __init__(self, url: str, get: Get, now: Callable[[], int]) -> None:
+        self._url = url
         self._get = get
         self._now = now
         self._known: frozenset[str] | None = None
@@ -42,7 +44,11 @@ class Dialect:
         self._asking = asyncio.Lock()  # events go out side by side; one of them asks for all
 
     async def spelled(self, event_type: str) -> str:
-        """The type as this server says it. Raises Unreachable when it is not there to be asked."""
+        """The type as this server says it.
+
+        Raises Unreachable, Throttled or Refused (our credentials) when nobody can be asked: nothing
+        of the event was sent.
+        """
         if event_type in COMMON:
             return event_type
         async with self._asking:
@@ -68,7 +74,12 @@ class Dialect:
                 answer = await self._get(place)
                 if (known := read(answer)) is not None:
                     return known
-                if answer.status == 429 or answer.status >= 500:  # noqa: PLR2004
+                refusal = refusal_of_us(answer, self._url + place)
+                if isinstance(refusal, Throttled) or (
+                    isinstance(refusal, Refused) and refusal.credentials
+                ):
+                    raise refusal
+                if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     return None  # it is not well; the event itself will tell
         except Uncertain:
             return None  # only this answer was lost, and no event with it

@@ -42,6 +42,7 @@ def sections_of(status: Mapping[str, Any], *, now: datetime) -> list[Section]:
     sections += _reasons(backends, now)
     sections += _rests(backends, now)
     sections += _held(backends)
+    sections += _clashes(backends)
     sections += _ages(backends)
     return [*sections, "", _spool(status["spool"]), *_salvage(status.get("salvage"), now)]
 
@@ -136,6 +137,15 @@ def _held(backends: Mapping[str, Mapping[str, Any]]) -> list[Section]:
         f"{name}: {count(one['held'], 'entry waits', 'entries wait')} for an operator"
         for name, one in backends.items()
         if one["held"]
+    ]
+
+
+def _clashes(backends: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+    """Duplicates of which the backend holds something else: delivered, and yet not there."""
+    return [
+        Painted(f"{name}: {count(number, 'duplicate', 'duplicates')} with other content", "yellow")
+        for name, one in backends.items()
+        if (number := (one.get("duplicates") or {}).get("differs"))
     ]
 
 

@@ -16,6 +16,12 @@ from agent.cli.people import operator_name, user_name
 from agent.cli.printing import Grid, Section, print_json, print_sections
 from agent.cli.words import SIDES, clock, count, examples, since, state_of
 
+DUPLICATES = {
+    True: "it was there already",
+    "same": "it was there already, with the same content",
+    "differs": "another one was there under this name: what was sent is not there",
+    "not verified": "one of this name was there already; nobody could see whether it is the same",
+}
 PAIRS = ()  # a grid without column names: a word, and what there is to say
 
 
@@ -103,7 +109,7 @@ def _facts(entry: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:
             ("delivered", clock(receipt["delivered_at"], now)),
             ("there it is", receipt["remote_id"]),
             ("look at it", receipt["url"] or ""),
-            ("note", "it was there already" if receipt["duplicate"] else ""),
+            ("note", DUPLICATES.get(receipt["duplicate"], "")),
         ]
     return facts
 

@@ -13,8 +13,8 @@ from storage.entry import Doubt, Receipt
 from tests.adapter_lane import adapter_lane, drained, lived
 from tests.builders import NOW, a_claim, an_entry
 from tests.emulators.event_manager_lane import adapter_for, site_for, verdict
+from tests.emulators.gateway import Fate, gateway
 from tests.real.event_manager import RealEventManager
-from tests.real.gateway import Fate, gateway
 
 pytestmark = pytest.mark.real
 FATES: list[Fate] = ["answer lost", "answer lost", "answer lost", "request lost"]

@@ -1,5 +1,6 @@
 """What the tests of the auditor adapter share: its settings, and claims as the lane makes them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from adapters.auditor import AuditorAdapter, Options
@@ -11,7 +12,13 @@ from tests.emulators.auditor import Auditor
 START, STOP = "2024-01-01T00:00:00Z", "2024-01-01T01:00:00Z"
 
 
-def site_of(url: str, *, timeout_seconds: float = 5, **options: Any) -> Site:
+def site_of(
+    url: str,
+    *,
+    timeout_seconds: float = 5,
+    now: Callable[[], int] = lambda: NOW,
+    **options: Any,
+) -> Site:
     return Site(
         name="accounting",
         url=url,
@@ -22,7 +29,7 @@ def site_of(url: str, *, timeout_seconds: float = 5, **options: Any) -> Site:
         tls=TlsOptions(),
         options=Options(**options),
         read_secret=lambda _: "",
-        now=lambda: NOW,
+        now=now,
     )
 
 

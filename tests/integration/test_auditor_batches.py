@@ -93,7 +93,8 @@ async def test_the_same_id_twice_is_never_in_one_request(
 
     assert isinstance(first, Receipt)
     assert isinstance(second, Receipt)
-    assert again == Receipt("add-a", "a", f"{served.url}/record/a", duplicate=True)
+    place = f"{served.url}/record/a"
+    assert again == Receipt("add-a", "a", place, duplicate=True, compared="same")
     assert held(auditor) == ["a", "b"]
 
 

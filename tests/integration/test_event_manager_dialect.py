@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.base import Rejected, Uncertain, Unreachable
+from adapters.base import Rejected, Throttled, Uncertain, Unreachable
 from adapters.event_manager import EventManagerAdapter
 from storage.entry import Receipt
 from tests.builders import NOW, a_claim
@@ -148,7 +148,7 @@ async def test_a_server_that_is_away_when_it_is_asked_was_sent_nothing(server: S
     assert server.faulty.requests.total() == 0
 
 
-@pytest.mark.parametrize("mode", ["drop_before", "status", "html", "retry_after"])
+@pytest.mark.parametrize("mode", ["drop_before", "status", "html", "redirect"])
 async def test_trouble_with_the_question_is_no_trouble_of_the_event(
     server: Served, mode: str
 ) -> None:
@@ -160,6 +160,17 @@ async def test_trouble_with_the_question_is_no_trouble_of_the_event(
     server.heal()
     assert isinstance(outcome, Receipt)
     assert only_event(server)["event_type"] == "unknown"
+
+
+async def test_who_asks_us_to_wait_is_waited_for_and_sent_nothing(server: Served) -> None:
+    version(server, "0.5.2")
+    server.fault("retry_after", method="GET", seconds=7)
+    async with adapter_for(server.url) as adapter:
+        outcome = await verdict(adapter, a_claim({"event_type": "manager_start"}))
+
+    assert isinstance(outcome, Throttled)
+    assert outcome.retry_after == 7
+    assert server.faulty.requests["POST /event"] == 0
 
 
 async def test_what_else_is_wrong_is_still_rejected_and_sent_no_third_time(server: Served) -> None:

@@ -1,9 +1,7 @@
 """TLS with real certificates: whose fault a failed handshake is, and which key to look at."""
 
 import email.utils
-import socket
 import ssl
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import trustme
 
 from adapters.base import DeliveryError, Refused, Site, TlsOptions, Unreachable
 from adapters.http import Answer, HttpClient
+from tests.emulators.choosy import Choosy
 from tests.emulators.raw import Line, Peer, Script, a_site, peer, reply
 
 DAY = timedelta(days=1)
@@ -185,52 +184,11 @@ async def test_a_certificate_for_another_name_is_told_with_the_key_that_does_not
     assert "backends.peer.tls cannot help" in error.detail
 
 
-class Choosy:
-    """A server that wants a client certificate of `ca`, and says so before it hangs up.
-
-    (asyncio's own TLS server just hangs up.)
-    """
-
-    def __init__(self, ca: trustme.CA, version: ssl.TLSVersion) -> None:
-        self._context = server_context(issued(ca))
-        self._context.maximum_version = version
-        self._context.verify_mode = ssl.CERT_REQUIRED
-        ca.configure_trust(self._context)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-
-    def __enter__(self) -> Peer:
-        self._thread.start()
-        return Peer(self.port)
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            with plain:
-                self._talk(plain)
-
-    def _talk(self, plain: socket.socket) -> None:
-        # A second descriptor, for wrap_socket takes the first one away.
-        spare = plain.dup()
-        try:
-            with self._context.wrap_socket(plain, server_side=True) as line:
-                line.recv(65536)
-                line.sendall(reply(200, connection="close"))
-        except ssl.SSLError:
-            spare.shutdown(socket.SHUT_WR)
-            while spare.recv(65536):  # or the reset would overtake the alert
-                pass
-        finally:
-            spare.close()
+def choosy(ca: trustme.CA, version: ssl.TLSVersion) -> Choosy:
+    context = server_context(issued(ca))
+    context.maximum_version = version
+    ca.configure_trust(context)
+    return Choosy(context)
 
 
 def write_pair(cert: trustme.LeafCert, folder: Path) -> dict[str, Path]:
@@ -250,7 +208,7 @@ async def test_a_client_certificate_that_the_server_does_not_want_is_refused_in_
         tls |= write_pair(issued(trustme.CA(key_type=trustme.KeyType.ECDSA)), tmp_path)
     if shown == "an expired one":
         tls |= write_pair(issued(ca, valid=PAST), tmp_path)
-    with Choosy(ca, version) as server:
+    with choosy(ca, version) as server:
         error = await failure(a_tls_site(server, **tls))
 
     if (shown, version) == ("none", ssl.TLSVersion.TLSv1_2):
@@ -265,7 +223,7 @@ async def test_a_renewed_client_certificate_is_used_without_a_restart(
     ca: trustme.CA, ca_file: Path, tmp_path: Path
 ) -> None:
     tls = write_pair(issued(ca, valid=PAST), tmp_path)
-    with Choosy(ca, ssl.TLSVersion.TLSv1_3) as server:
+    with choosy(ca, ssl.TLSVersion.TLSv1_3) as server:
         client = HttpClient(a_tls_site(server, ca_file=ca_file, **tls))
         with pytest.raises(Refused):
             await client.request("POST", "/x")

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from adapters.auditor import KIND, Options
-from adapters.auditor.payloads import ALWAYS_A_GRAPHEME, RecordAdd, RecordUpdate
+from adapters.auditor.payloads import (
+    ALWAYS_A_GRAPHEME,
+    RecordAdd,
+    RecordUpdate,
+    strict_faults,
+)
 from storage.entry import Address
 
 RECORD = {"record_id": "r1", "components": [], "start_time": "2024-01-01T00:00:00Z"}
@@ -170,3 +175,41 @@ def test_a_name_is_never_counted_longer_than_its_letters(name: str) -> None:
     counted = len(ALWAYS_A_GRAPHEME.findall(name))
 
     assert counted <= sum(not unicodedata.combining(sign) for sign in name)
+
+
+OLD_RULE = Options(strict_names=True)
+AWKWARD = {
+    "record_id": "cluster/4711",
+    "meta": {"v/o~ms": ["/atlas/Role=prod", "plain"], "site": ["<x>"]},
+    "components": [component(name="cpu(s)", scores=[score(), score(name="hs{23}")])],
+}
+
+
+@pytest.mark.parametrize("model", [RecordAdd, RecordUpdate])
+def test_names_that_old_servers_refuse_are_refused_only_when_asked_for(
+    model: type[RecordAdd | RecordUpdate],
+) -> None:
+    judged = model.model_validate({**RECORD, **UPDATE, **AWKWARD})
+
+    assert list(strict_faults(judged, Options())) == []
+    found = dict(strict_faults(judged, OLD_RULE))
+    assert list(found) == [
+        "/record_id",
+        "/meta/v~1o~0ms",
+        "/meta/v~1o~0ms/0",
+        "/meta/site/0",
+        "/components/0/name",
+        "/components/0/scores/1/name",
+    ]
+    assert found["/meta/site/0"].startswith("must not contain < > : AUDITOR before 0.7")
+    assert all("strict_names" in said for said in found.values())
+
+
+def test_every_forbidden_sign_is_known_and_no_other() -> None:
+    for sign in map(chr, range(32, 127)):
+        judged = RecordAdd.model_validate({**RECORD, "record_id": f"a{sign}b"})
+        assert bool(list(strict_faults(judged, OLD_RULE))) == (sign in '/()"<>\\{}'), sign
+
+
+def test_both_kinds_of_entry_are_checked() -> None:
+    assert {kind.check for kind in KIND.kinds.values()} == {strict_faults}

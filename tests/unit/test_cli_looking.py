@@ -236,6 +236,28 @@ def test_a_delivered_entry_shows_its_receipt(desk: Desk) -> None:
     assert pairs["look at it"] == "http://elog/1"
 
 
+@pytest.mark.parametrize(
+    ("duplicate", "note"),
+    [
+        (False, None),
+        (True, "it was there already"),
+        ("same", "it was there already, with the same content"),
+        ("differs", "another one was there under this name: what was sent is not there"),
+        ("not verified", "nobody could see whether it is the same"),
+        ("of the future", None),
+    ],
+)
+def test_what_was_there_of_a_duplicate_is_said(
+    desk: Desk, duplicate: bool | str, note: str | None
+) -> None:
+    receipt = {"remote_id": "R1", "url": None, "delivered_at": WHEN, "duplicate": duplicate}
+    entry = {"id": "ID1", "state": "delivered", "backend": "events", "kind": "event", "key": "k"}
+
+    pairs = shown(desk, {**entry, "labels": {}, "receipt": receipt, "history": []})
+
+    assert (note in pairs["note"]) if note else ("note" not in pairs)
+
+
 def test_the_payload_is_shown_only_when_asked_for(desk: Desk) -> None:
     entry = an_entry(1, payload={"secret": "text"})
     with desk.agent(Fake(entry)):

@@ -76,6 +76,22 @@ def test_how_much_waits_in_a_part_is_told(waiting: int, said: str) -> None:
     assert (part["waiting"], part["and_more"]) == (min(waiting, 1000), waiting > 1000)
 
 
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [(3, "elog: 3 duplicates with other content"), (1, "elog: 1 duplicate with other content")],
+)
+def test_duplicates_with_other_content_are_told(differs: int, said: str) -> None:
+    counts = {"elog": Census(duplicates={"same": 5, "differs": differs, "not_verified": 1})}
+
+    assert said in text_of(a_status(counts=counts)).splitlines()
+
+
+def test_duplicates_that_are_the_same_are_nobodys_business() -> None:
+    counts = {"elog": Census(duplicates={"same": 5, "differs": 0, "not_verified": 1})}
+
+    assert "duplicate" not in text_of(a_status(counts=counts))
+
+
 def test_a_pause_is_told_with_the_rest_that_stands_behind_it() -> None:
     counts = {"elog": Census(pending=1, oldest_at=MS - 1)}
     pause = Pause("elog", MS - 60_000, MS + 7_200_000, "uid 0", "new disks")
