@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from adapters.auth.options import AuthOptions
-from storage.entry import Address, Claim, Delivered, Doubt, Receipt, Resolution
+from storage.entry import Address, Alike, Claim, Delivered, Doubt, Receipt, Resolution
 
 EXCERPT_LENGTH = 500  # characters of a backend's answer that a dead letter keeps
 
@@ -162,9 +162,14 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """Nothing was sent, and nothing will be: `reason` says for which newer entry's sake."""
+    """Nothing was sent, and nothing will be: `reason` says for which newer entry's sake.
+
+    `alike`: which of the entries behind it, but for the newest, it is true of as well; they
+    leave without being claimed, so that a backlog of them costs no time.
+    """
 
     reason: str
+    alike: Alike | None = None
 
 
 Verdict = Receipt | DeliveryError | Resolved | Superseded

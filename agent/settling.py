@@ -32,6 +32,7 @@ from storage.scopes import outer
 from storage.settle import Settlement
 
 STORM = 20  # different entries rejected in a row without a confirm
+MOST_SWEEPS = 20  # in a row, of some hundred entries each: a stop does not wait for a million
 ABANDONED = Failure("Abandoned", "agent", "the agent stopped before the backend had answered")
 UNSETTLED = Failure("Bug", "agent", "its outcome could not be stored: see the agent's log")
 
@@ -87,6 +88,7 @@ class Settling:
         riders = [part for one in settlements for part in _rider(one)]
         if not await self._write([*settlements, *riders]):
             return
+        await self._sweep(settlements)
         if any(not isinstance(one, Postponed) or one.asked for one in outcomes):
             self._progress.last_outcome = self._clock.monotonic()
         if storm:
@@ -131,6 +133,22 @@ class Settling:
             await self._patience.write(lambda: self._outbox.settle(name, given, now=now()))
             return False
         return True
+
+    async def _sweep(self, settlements: Sequence[Settlement]) -> None:
+        """What is as worthless as an entry that was superseded leaves without being claimed."""
+        for one in settlements:
+            if isinstance(one, Supersede) and one.alike is not None:
+                await self._sweep_behind(one)
+
+    async def _sweep_behind(self, one: Supersede) -> None:
+        name, now = self._route.name, self._clock.now
+        for _ in range(MOST_SWEEPS):
+            count = await self._patience.write(
+                lambda: self._outbox.supersede_alike(name, one, now=now())
+            )
+            if not count:
+                return
+            self._log.debug("entry.superseded", entries=count, reason=one.reason)
 
     def _count_uncertain(self, outcomes: Sequence[Outcome]) -> None:
         errors = [one.error if isinstance(one, Unclear) else one for one in outcomes]
@@ -268,8 +286,8 @@ def _without_failure(
             return Confirm(claim, verdict, keep)
         case Resolved(resolution=resolution):
             return GiveBack(claim, 0, claim.in_doubt, resolution=resolution)
-        case Superseded(reason=reason):
-            return Supersede(claim, reason)
+        case Superseded(reason=reason, alike=alike):
+            return Supersede(claim, reason, alike)
 
 
 def _is_found_out(one: Settled) -> bool:

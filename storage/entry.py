@@ -280,14 +280,24 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """Entries of which the same is true: those of `slot` whose payload has these `values`."""
+
+    slot: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Supersede:
     """Settle a claim whose worth has passed to a newer one of its slot: it leaves, undelivered.
 
-    An audit row says so and `reason` names why; nobody counts it as delivered.
+    An audit row says so and `reason` names why; nobody counts it as delivered. `alike`: what
+    waits behind it, is not the newest either, and may leave with it.
     """
 
     claim: Claim
     reason: str
+    alike: Alike | None = None
 
 
 @dataclass(frozen=True, slots=True)

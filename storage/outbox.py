@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from ulid import ULID
 
 from storage import accept as accepting
-from storage import amend, claim, crash, lists, loss, scopes, settle
+from storage import amend, claim, crash, lists, loss, scopes, settle, undelivered
 from storage.attachments import AttachmentStore
 from storage.census import census, next_due
 from storage.database import Database, Tell
@@ -234,6 +234,18 @@ class Outbox:
         gone = [one.claim for one in ended if settle.leaves_nothing(one)]
         await self.files.drop(one.id for one in gone if one.attachments)
         return done
+
+    async def supersede_alike(self, backend: str, one: Supersede, *, now: int) -> int:
+        """What waits behind a superseded entry and is as worthless leaves, too; how many did.
+
+        None, where none of those that are looked at in one transaction is.
+        """
+        verb = partial(undelivered.supersede_alike, backend=backend, one=one, now=now)
+        none: Sequence[tuple[str, int]] = []
+        gone = await self._call(self._rescue.when_done(verb, instead=none))
+        self._gauges.discarded(amend.Found(backend, State.PENDING, size) for _, size in gone)
+        await self.files.drop(id_ for id_, _ in gone)
+        return len(gone)
 
     async def note_send(self, claims: Sequence[Claim], *, now: int) -> None:
         """Entries in doubt are about to be sent again."""

@@ -431,6 +431,7 @@ EVENT_MANAGER = [
 
 VALUE = a_claim({"type": "t", "data": {"x": 1}}, kind="event", stream="telemetry")
 ENVELOPE = {"seq": 3, "type": "t", "data": {"x": 1}, "ts": "x", "meta": {"event_id": VALUE.id}}
+READY = said(200, {"ready": True, "run_active": False, "version": "0.5.3"})
 NO_CURRENT = said(404, {"detail": "No current event for type: t"})
 
 
@@ -460,14 +461,22 @@ TELEMETRY = [
         [VALUE],
         [said(200, ENVELOPE)],
         judges=fastapi_judges,
-        around={"GET /current/t": NO_CURRENT},
+        around={"GET /ready": READY, "GET /current/t": NO_CURRENT},
+    ),
+    Row(
+        "telemetry",
+        "event",
+        "GET /ready",
+        [VALUE],
+        around={"GET /current/t": NO_CURRENT, "POST /event": said(200, ENVELOPE)},
+        probes=True,
     ),
     Row(
         "telemetry",
         "event",
         "GET /current/t",
         [VALUE],
-        around={"POST /event": said(200, ENVELOPE)},
+        around={"GET /ready": READY, "POST /event": said(200, ENVELOPE)},
         probes=True,
     ),
     Row(

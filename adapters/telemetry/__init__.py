@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -21,9 +21,11 @@ from adapters.base import (
     BackendKind,
     DeliveryError,
     EntryKind,
+    Parked,
     Refused,
     Rejected,
     Site,
+    Superseded,
     Uncertain,
     Unreachable,
     Verdict,
@@ -34,14 +36,17 @@ from adapters.telemetry.counting import Count
 from adapters.telemetry.files import Sought, is_written
 from adapters.telemetry.holdings import holds_event
 from adapters.telemetry.payloads import (
+    RUNS,
     Event,
     RunStart,
     RunStop,
     event_address,
+    run_of,
     start_address,
     stop_address,
 )
 from adapters.telemetry.runs import Runs
+from adapters.telemetry.versions import Server
 from storage.entry import Claim, Delivered, Doubt, Receipt
 
 # The server answers 500 where it holds a value that it cannot show, and then closes the connection
@@ -67,6 +72,13 @@ class Options(BaseModel, extra="forbid", frozen=True):
         "tells whether one has landed whose answer was lost and that is in no file we can read.",
     )
 
+    ended_runs: Literal["keep", "wait"] = Field(
+        default="keep",
+        description="What is done with an event that names a run, while another run is active: "
+        '"keep" sends it now, and the server puts it into that run\'s file; "wait" sends it once '
+        "no run is active, or its own is.",
+    )
+
     @field_validator("site_dir")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
@@ -82,6 +94,7 @@ class TelemetryAdapter:
         self._site = site
         self._url = site.url.rstrip("/")
         self._http = HttpClient(site)
+        self._server = Server(self._http, self._url)
         self._runs = Runs(self._http, self._url, site.now)
         self._count = Count(self._http, self._url) if site.options.sole_writer else None
 
@@ -91,9 +104,10 @@ class TelemetryAdapter:
         for claim in claims:
             try:
                 verdicts.append(await self._deliver(claim))
-            except Rejected as verdict:
+            except (Rejected, Parked) as verdict:
                 verdicts.append(verdict)
             except DeliveryError as verdict:
+                self._server.forget()
                 verdicts.append(verdict)
                 break
         while len(verdicts) < len(claims):
@@ -107,6 +121,13 @@ class TelemetryAdapter:
         stop is looked for in the active run.
         Raises Unreachable, Refused, Throttled or Uncertain when it cannot tell.
         """
+        try:
+            return await self._find(doubt)
+        except DeliveryError:
+            self._server.forget()
+            raise
+
+    async def _find(self, doubt: Doubt) -> Sequence[Receipt]:
         if doubt.claim.kind != "event":
             return await self._runs.find(doubt.claim)
         body = wire.outgoing(doubt.claim)
@@ -126,16 +147,18 @@ class TelemetryAdapter:
         """Close the connections."""
         await self._http.close()
 
-    async def _deliver(self, claim: Claim) -> Receipt:
+    async def _deliver(self, claim: Claim) -> Receipt | Superseded:
         if claim.kind == "event":
-            return await self._post(claim)
+            return wire.superseded(claim) or await self._post(claim)
         if self._count is not None:
             self._count.forget()  # a run counts by itself
         start = claim.kind == "run_start"
         return await (self._runs.start(claim) if start else self._runs.stop(claim))
 
     async def _post(self, claim: Claim) -> Receipt:
-        body = wire.outgoing(claim)
+        await self._await_turn(claim)
+        keeps_times = await self._server.keeps_times()
+        body = wire.outgoing(claim, keeps_times=keeps_times)
         event_id = wire.event_id_of(body)
         if body.get("make_current", True):
             current = await self._current_before(claim, body["type"])
@@ -143,9 +166,19 @@ class TelemetryAdapter:
                 # A stalled server took it after `find` had looked (telemetry sheet, section 8).
                 return Receipt(claim.id, event_id, duplicate=True)
             moment = wire.moment_of(body["ts"]) or wire.moment_at(claim.created_at)
-            body["make_current"] = current.gives_way_to(moment)
+            body["make_current"] = current.gives_way_to(moment, keeps_times=keeps_times)
         await self._send(body, event_id)
         return Receipt(claim.id, event_id)
+
+    async def _await_turn(self, claim: Claim) -> None:
+        """Where an event has to wait for the end of another run than its own, raise Parked."""
+        named = run_of(json.loads(claim.payload).get("meta", {}))
+        if named is None or self._site.options.ended_runs == "keep":
+            return
+        run = await self._runs.before()
+        if run is not None and run.run_id != named:
+            detail = f"events of the run {named!r} wait until {run} is over, or theirs is active"
+            raise Parked(f'{detail} (ended_runs = "wait")', scope=f"{RUNS}/{named}")
 
     async def _send(self, body: Mapping[str, Any], event_id: str) -> None:
         if self._count is not None:
@@ -157,6 +190,7 @@ class TelemetryAdapter:
             if self._count is not None:
                 self._count.judged()
             raise
+        self._server.echoed(body["ts"], wire.fields_of(answer).get("ts"))
         if self._count is not None:
             self._count.stored(seq)
 

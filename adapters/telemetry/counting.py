@@ -8,16 +8,14 @@ as None: after a restart of ours or of the server, or when answers of probes wer
 """
 
 import json
-import re
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from adapters.base import Refused, Rejected, Uncertain, Unreachable
 from adapters.http import Answer, HttpClient, refusal_of_us
 from adapters.telemetry import wire
+from adapters.telemetry.versions import MEMORY_SINCE, version_in
 
-PROBES_SINCE = (0, 3, 5)
 PROBE: Mapping[str, Any] = {
     "type": "_probe",
     "data": {},
@@ -121,6 +119,5 @@ def takes_probes(answer: Answer, url: str) -> bool:
     """
     if refusal_of_us(answer, url) is not None or wire.is_lost(answer):
         raise wire.unread(answer, url)
-    version = wire.fields_of(answer).get("version") if answer.status == HTTPStatus.OK else None
-    numbers = re.match(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", str(version))
-    return numbers is not None and tuple(map(int, numbers.groups())) >= PROBES_SINCE
+    version = version_in(answer)
+    return version is not None and version >= MEMORY_SINCE

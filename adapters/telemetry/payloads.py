@@ -5,6 +5,7 @@ they only judge: what is sent is the producer's JSON. Events, starts and stops o
 stream, so that an event lies on the same side of a start or a stop as it did for its producer.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -12,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, Field
 from storage.entry import Address
 
 STREAM = "telemetry"  # one for all: files keep the order in which events arrive
+# The scope of events that name a run. Those that wait for another run's end are in a part of it.
+RUNS = "run"
 LONGEST_LABEL = 256
 LONGEST_FOLDER = 255  # bytes of one folder's name, on every file system that we know
 
@@ -66,10 +69,14 @@ class RunStop(BaseModel, extra="forbid", strict=True, frozen=True):
 
 
 def event_address(event: Event) -> Address:
-    """An event that is to stay out of the current values has no slot."""
-    run = (event.meta.model_extra or {}).get("run_id")
+    """An event that is to stay out of the current values has no slot.
+
+    One that names a run has a scope, so that it can step aside while another run is active.
+    """
+    meta = event.meta.model_extra or {}
+    scope = None if run_of(meta) is None else RUNS
     slot = event.type if event.make_current else None
-    return Address(stream=STREAM, slot=slot, labels=_labels(run))
+    return Address(stream=STREAM, scope=scope, slot=slot, labels=_labels(meta.get("run_id")))
 
 
 def start_address(start: RunStart) -> Address:
@@ -81,6 +88,14 @@ def start_address(start: RunStart) -> Address:
 def stop_address(stop: RunStop) -> Address:
     """Behind everything that belongs to the run."""
     return Address(stream=STREAM, labels=_labels(stop.run_id))
+
+
+def run_of(meta: Mapping[str, Any]) -> str | None:
+    """The run that an event says it belongs to; None when it names none that could be one."""
+    run = meta.get("run_id")
+    if isinstance(run, int) and not isinstance(run, bool):
+        return str(run)
+    return run if isinstance(run, str) and 0 < len(run) <= LONGEST_LABEL else None
 
 
 def _labels(run: Any) -> dict[str, str]:

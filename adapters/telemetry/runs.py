@@ -83,7 +83,7 @@ class Runs:
 
         Raises Rejected when there was none as far as we have seen.
         """
-        run = await self._before()
+        run = await self.before()
         if self._is_over(claim, run, sent=claim.in_doubt):
             return Receipt(claim.id, claim.id, duplicate=True)
         self._aim = None if run is None else (claim.id, run)
@@ -110,7 +110,7 @@ class Runs:
             raise wire.unread(answer, f"{self._url}/run")
         return run
 
-    async def _before(self) -> Run | None:
+    async def before(self) -> Run | None:
         """As `active`, where what was sent of the entry, if anything, is known to be void."""
         try:
             return await self.active()
@@ -120,7 +120,7 @@ class Runs:
 
     async def _not_started(self, claim: Claim, answer: Answer) -> Receipt:
         """The server says that it has started nothing now. Who has the run, then?"""
-        run = await self._before()
+        run = await self.before()
         if run is not None and run.token == claim.id:
             return replace(self._is_ours(claim), duplicate=True)
         if run is None and wire.is_poisoned(answer):

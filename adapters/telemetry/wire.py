@@ -12,13 +12,14 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from adapters.base import DeliveryError, Refused, Rejected, Uncertain
+from adapters.base import DeliveryError, Refused, Rejected, Superseded, Uncertain
 from adapters.http import Answer, refusal_of_us
-from storage.entry import Claim
+from storage.entry import Alike, Claim
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Well below what proxies take; a longer path would make one odd type look like a dead network.
 LONGEST_PATH = 2000
+ORIGIN_TS = "origin_ts"  # in `meta`: when it was made, where `ts` is when it arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +38,43 @@ class Current:
         meta = (self.event or {}).get("meta")
         return meta.get("event_id") if isinstance(meta, dict) else None
 
-    def gives_way_to(self, moment: datetime) -> bool:
+    def gives_way_to(self, moment: datetime, *, keeps_times: bool = True) -> bool:
         """May an event of `moment` take its place? A value without a readable time always does.
 
-        (Otherwise one such value would stay current for ever.)
+        (Otherwise one such value would stay current for ever.) A server that keeps no times shows
+        when the value arrived; when it was made stands beside, if Holdfast has delivered it.
         """
         if not self.known:
             return False
-        shown = moment_of((self.event or {}).get("ts"))
+        event = self.event or {}
+        meta = event.get("meta")
+        made = None if keeps_times or not isinstance(meta, dict) else moment_of(meta.get(ORIGIN_TS))
+        shown = made or moment_of(event.get("ts"))
         return shown is None or shown < moment
 
 
-def outgoing(claim: Claim) -> dict[str, Any]:
+def superseded(claim: Claim) -> Superseded | None:
+    """The verdict of an event in memory only for which a newer one waits that will be current.
+
+    It is in no file and would not be current: nobody could ever see it. One that may have been
+    sent is looked for like any other.
+    """
+    payload = json.loads(claim.payload)
+    fleeting = payload.get("store_permanently", True) is False and payload.get("make_current", True)
+    if claim.newest_of_slot or claim.in_doubt or not fleeting:
+        return None
+    kind = payload["type"]
+    reason = f"it was for memory only, and a newer event of the type {kind!r} waits"
+    return Superseded(reason, Alike(kind, {"store_permanently": False}))
+
+
+def outgoing(claim: Claim, *, keeps_times: bool = True) -> dict[str, Any]:
     """The body for POST /event: the producer's, with its time, its id and where it came from.
 
     The server overwrites `meta.run_id` while a run is active (telemetry sheet, section 7), so
-    the run that the event belongs to goes along under another name too. A time of ours that
-    had to be set right goes along with what the clock showed.
+    the run that the event belongs to goes along under another name too; and so does its time,
+    where the server does not keep it. A time of ours that had to be set right goes along with
+    what the clock showed.
     """
     payload: dict[str, Any] = json.loads(claim.payload)
     meta = dict(payload.get("meta", {}))
@@ -65,6 +86,8 @@ def outgoing(claim: Claim) -> dict[str, Any]:
         ts = iso(claim.created_at)
         if claim.raw_created_at is not None:
             meta.setdefault("raw_ts", iso(claim.raw_created_at))
+    if not keeps_times:
+        meta.setdefault(ORIGIN_TS, ts)
     return {**payload, "ts": ts, "meta": meta}
 
 

@@ -201,7 +201,7 @@ async def test_an_event_stays_out_of_the_current_values_without_a_look(
     await verdict(adapter, claimed(payload, newest_of_slot=newest))
 
     assert served.emulator.store.snapshot() == {}
-    assert served.faulty.requests == {"POST /event": 1}
+    assert served.faulty.requests == {"GET /ready": 1, "POST /event": 1}
 
 
 async def test_a_value_that_nobody_can_read_is_healed(served: Served, adapter: Adapter) -> None:
