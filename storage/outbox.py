@@ -21,7 +21,7 @@ from storage import amend, claim, crash, lists, loss, scopes, settle, undelivere
 from storage.attachments import AttachmentStore
 from storage.census import census, next_due
 from storage.database import Database, Tell
-from storage.entry import Accepted, Claim, Entry, Wanted
+from storage.entry import Accepted, Claim, Entry, Supersede, Wanted
 from storage.errors import DiskRefused
 from storage.files import Files
 from storage.gauges import Gauges
