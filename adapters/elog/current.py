@@ -27,6 +27,8 @@ NOW_MS = 2_000  # what is that young while it is being accepted means what is cu
 FRESH_MS = 60_000  # where nobody may ask what has changed since, nothing will have in that time
 NONE_ACTIVE = "Cannot find a valid active experiment"
 FORBIDDEN = 403
+BY_NAME = "discard this one and hand it in again with the experiment that is meant"
+BY_RUN = "discard this one and hand it in again with the run that is meant"
 
 Json = Mapping[str, Any]
 
@@ -121,8 +123,7 @@ class Current:
         raise Held(
             f"nobody can tell which experiment was current on {self._place()} when this was"
             f" written, {moment.told()}: {asked.account} may not ask (403). Give Holdfast an"
-            " account and release this; or hand it in again with the experiment that is meant,"
-            " and discard this one"
+            f" account and release this; or {BY_NAME}"
         )
 
     async def _run(
@@ -132,8 +133,7 @@ class Current:
         answer, asked = await self._ask(f"{of_experiment(experiment)}/current_run", experiment)
         if answer.json() == {"success": False, "value": None}:
             raise Held(
-                f"{experiment} has no runs, so none is current. Hand this in again with the run"
-                " that is meant or without one, and discard this one"
+                f"{experiment} has no runs, so none is current. Best {BY_RUN}, or without any"
             )
         latest = value_of(answer, asked)
         if not _is_run(latest):
@@ -207,8 +207,7 @@ class Current:
             since = f"{here['name']} is active there since {written(switched)}"
         return Held(
             f"when this was written, {moment.told()}, another experiment may have been active on"
-            f" {self._place()}: {since}. Hand it in again with the experiment that is meant, and"
-            " discard this one"
+            f" {self._place()}: {since}. Best {BY_NAME}"
         )
 
     def _place(self) -> str:
@@ -227,18 +226,12 @@ def _resolution(kind: EntryKind, payload: Json, **values: Any) -> Resolution:
 
 def _agreeable(said: str, moment: Moment, proposal: Resolution) -> Held:
     run = proposal.values["run"]
-    return Held(
-        f"{said}; this was written {moment.told()}. Release it if run {run} is meant; else hand"
-        " it in again with the run that is, and discard this one",
-        proposal=proposal,
-    )
+    agreed = f"Release it if run {run} is meant; else {BY_RUN}"
+    return Held(f"{said}; this was written {moment.told()}. {agreed}", proposal=proposal)
 
 
 def _unclear(said: str, moment: Moment) -> Held:
-    return Held(
-        f"{said}; this was written {moment.told()}. Hand it in again with the run that is meant,"
-        " and discard this one"
-    )
+    return Held(f"{said}; this was written {moment.told()}. Best {BY_RUN}")
 
 
 def _of(run: Json, experiment: str) -> str:

@@ -5,12 +5,14 @@ Promises: pure. The eLog shows when it got an entry and has no field for when th
 may meet an earlier one, because both times are fixed as long as an entry is in doubt.
 """
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from storage.entry import Claim
 
 AFTER_SECONDS = 600.0
+LINE = re.compile(r"\(Written ([0-9: -]+ UTC)(?: on [^\n]*)?; delivered late\.\)")
 
 
 def late_line(claim: Claim, after_seconds: float, host: str) -> str | None:
@@ -22,7 +24,12 @@ def late_line(claim: Claim, after_seconds: float, host: str) -> str | None:
     if not after_seconds or sent is None or sent - claim.created_at <= after_seconds * 1000:
         return None
     where = f" on {host}" if host else ""
-    return f"(Written {written(claim.created_at)}{where}; it could not be delivered before.)"
+    return f"(Written {written(claim.created_at)}{where}; delivered late.)"
+
+
+def without_host(text: str) -> str:
+    """The text with any such line as it would be on whatever host: one may be renamed."""
+    return LINE.sub(r"(Written \1; delivered late.)", text)
 
 
 def written(moment_ms: int) -> str:
@@ -31,8 +38,7 @@ def written(moment_ms: int) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def before_correction(claim: Claim) -> Claim | None:
-    """The claim with the time that our clock showed before it was set right; None: it was."""
-    if claim.raw_created_at is None:
-        return None
-    return replace(claim, created_at=claim.raw_created_at)
+def before_correction(claim: Claim) -> Claim:
+    """The claim with the time that our clock showed before it was set right, if it was."""
+    raw = claim.raw_created_at
+    return claim if raw is None else replace(claim, created_at=raw)

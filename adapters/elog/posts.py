@@ -10,7 +10,7 @@ from adapters.elog import files, proofs, search
 from adapters.elog.authors import Authors
 from adapters.elog.late import before_correction, late_line
 from adapters.elog.logbook import Logbook, of_experiment
-from adapters.elog.payloads import Post, parent_of, payload_of, post_form
+from adapters.elog.payloads import Post, parent_of, payload_of, post_form, shown_text
 from adapters.elog.twins import Twins
 from adapters.elog.verdicts import NoSuchRun, is_crash
 from storage.entry import Claim, Doubt, Receipt
@@ -59,9 +59,8 @@ class Posts:
         post = Post.model_validate(payload_of(doubt.claim))
         # Where a marker was sent, nothing else is compared.
         form = self._form(doubt.claim, post) if self._marker == "content" else {}
-        raw = before_correction(doubt.claim) if form else None
-        raw_text = self._form(raw, post)["log_text"] if raw else None
-        sought = search.Sought(doubt, form, self._marker, self._logbook.now(), raw_text=raw_text)
+        texts = self._texts(doubt.claim, post) if form else ()
+        sought = search.Sought(doubt, form, self._marker, self._logbook.now(), texts=texts)
         found, skew = await self._search(post.experiment, search.first_look(sought))
         sought = replace(sought, skew=skew)
         again = search.second_look(sought)
@@ -88,6 +87,11 @@ class Posts:
         if post.author or not self._logbook.options.author_from_uid:
             return None
         return await self._authors.author_of(claim)
+
+    def _texts(self, claim: Claim, post: Post) -> tuple[str, ...]:
+        """What it may have said under other settings, or before our clock was set right."""
+        raw = self._form(before_correction(claim), post)
+        return shown_text(post), raw["log_text"]
 
     def _form(self, claim: Claim, post: Post) -> dict[str, str]:
         """The same on every attempt that may meet an earlier one, the added author apart."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from adapters.base import Uncertain
 from adapters.elog.files import wire_name
+from adapters.elog.late import without_host
 from adapters.elog.payloads import FLAG_FIELDS
 from adapters.http import Answer
 from storage.entry import Claim, Doubt
@@ -42,8 +43,8 @@ Item = dict[str, Any]
 class Sought:
     """A lost post: `form` is what was sent, `now` our clock.
 
-    `skew`: how far the server's clock is ahead of ours, in ms; None: nobody has told. `raw_text`:
-    what it said if it was sent before our clock was set right.
+    `skew`: how far the server's clock is ahead of ours, in ms; None: nobody has told. `texts`:
+    what else it may have said, beside what is in the form.
     """
 
     doubt: Doubt
@@ -51,7 +52,7 @@ class Sought:
     marker: Marker
     now: int
     skew: int | None = None
-    raw_text: str | None = None
+    texts: tuple[str, ...] = ()
 
     @property
     def claim(self) -> Claim:
@@ -193,8 +194,9 @@ def _says_the_same(item: Item, live: Item, sought: Sought) -> bool:
 
     The copy of an old version has another parent than the entry itself.
     """
-    form = sought.form
-    if item.get("content") not in (form["log_text"], sought.raw_text or form["log_text"]):
+    form, content = sought.form, item.get("content")
+    texts = {without_host(text) for text in (form["log_text"], *sought.texts)}
+    if not isinstance(content, str) or without_host(content) not in texts:
         return False
     said = (
         item.get("title") or "",

@@ -1,6 +1,7 @@
 """What a post says beside its text: flags, files by their descriptions, lateness, its author."""
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_lane import elog_world
 from tests.emulators.elog_site import (
     AN_ID,
+    EXPERIMENT,
     JSON,
     Connect,
     Stranger,
@@ -176,7 +178,7 @@ async def test_a_file_that_was_dropped_is_named_as_it_was_sent(
 
 
 LATE = {"created_at": NOW - HOUR, "first_sent_at": NOW}
-LINE = "(Written 2026-09-21 13:13:20 UTC on mfx-daq; it could not be delivered before.)"
+LINE = "(Written 2026-09-21 13:13:20 UTC on mfx-daq; delivered late.)"
 
 
 @MARKERS
@@ -218,6 +220,27 @@ async def test_what_was_sent_before_the_clock_was_set_right_is_found_by_its_word
     right = replace(claim, created_at=NOW - waited, raw_created_at=claim.created_at)
 
     assert [one.remote_id for one in await adapter.find(lost(right))] == [receipt.remote_id]
+
+
+async def test_a_late_post_is_found_also_if_host_or_settings_have_other_words_by_now(
+    served: Served, connect: Connect
+) -> None:
+    adapter = connect(served, marker="content")
+    claim = a_post(known=LATE)
+    receipt = await verdict_of(adapter, claim)
+    assert isinstance(receipt, Receipt)
+    assert LINE in served.emulator.ledger()[0]["content"]
+    entry = served.emulator.store.experiments[EXPERIMENT].entries[receipt.remote_id]
+
+    for content in (f"{claim_text(claim)}\n{LINE}".replace("mfx-daq", "dhcp-7"), claim_text(claim)):
+        entry["content"] = content
+        assert len(await adapter.find(lost(claim))) == 1
+    entry["content"] = f"{claim_text(claim)}\n{LINE}".replace("13:13", "13:14")
+    assert await adapter.find(lost(claim)) == []
+
+
+def claim_text(claim: Claim) -> str:
+    return str(json.loads(claim.payload)["text"])
 
 
 async def test_a_corrected_time_is_the_one_that_is_told(served: Served, connect: Connect) -> None:

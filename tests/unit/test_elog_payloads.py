@@ -288,7 +288,7 @@ def test_a_post_is_late_by_when_it_is_first_sent(
 
     line = late_line(claim, after_seconds, "mfx-daq")
 
-    told = "(Written 2026-01-01 00:00:00 UTC on mfx-daq; it could not be delivered before.)"
+    told = "(Written 2026-01-01 00:00:00 UTC on mfx-daq; delivered late.)"
     assert line == (told if is_late else None)
 
 
