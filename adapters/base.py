@@ -25,6 +25,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from adapters.auth.options import AuthOptions
+from adapters.preview import Preview
 from storage.entry import Address, Alike, Claim, Delivered, Doubt, Receipt, Resolution
 
 EXCERPT_LENGTH = 500  # characters of a backend's answer that a dead letter keeps
@@ -262,6 +263,14 @@ class Adapter(Protocol):
         """Does the backend still hold what it once confirmed? None: it has no way to tell.
 
         Only asks. Raises a DeliveryError when it cannot tell now.
+        """
+        ...
+
+    def preview(self, claim: Claim) -> Sequence[Preview]:
+        """The requests that would store the claim, as `deliver` sends them. No I/O.
+
+        Empty: this kind of entry cannot be shown. Raises a DeliveryError where `deliver` would
+        before it sends anything.
         """
         ...
 

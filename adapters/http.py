@@ -10,7 +10,7 @@ import asyncio
 import email.utils
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,8 @@ from adapters.base import (
     Unreachable,
 )
 from adapters.hearing import Hearing
+from adapters.preview import File, Preview
+from adapters.shown import shown, stand_in
 
 # Shorter than the idle time of every backend we know (telemetry closes after 5 s), so that a
 # pooled connection is not one that the server has just given up.
@@ -131,32 +133,57 @@ class HttpClient:
         done nothing, it is sent once more if another credential can be had at once. Raises
         Unreachable, Refused (unusable credentials), Uncertain.
         """
-        own = {"User-Agent": "holdfast", "Accept": "*/*", **(headers or {})}
-        if json_text is not None:
-            own["Content-Type"] = "application/json"
-        url = path if "://" in path else f"{self._base_url}{path}"
+        own, url = _headers(json_text, headers), self._place(path)
         until = asyncio.get_running_loop().time() + self._limit
 
         async def send(proof: Headers) -> Answer:
+            request = self._made(
+                method,
+                url,
+                {**own, **proof},
+                params=params,
+                json_text=json_text,
+                form=form,
+                files=files,
+            )
             hearing = Hearing()
-            try:
-                request = httpx.Request(
-                    method,
-                    url,
-                    params=params,
-                    content=json_text.encode() if json_text is not None else None,
-                    data=form,
-                    files=files,
-                    headers={**own, **proof},
-                    extensions={"timeout": self._timeout(), "trace": hearing},
-                )
-            except (httpx.InvalidURL, UnicodeError) as exc:
-                raise self._unsendable(exc, url) from exc
+            request.extensions = {"timeout": self._timeout(), "trace": hearing}
             return await self._sent(request, url, hearing, until)
 
         if anonymous:
             return await send({})
         return await self._wallet.show(auth or self._site.auth, send, until=until)
+
+    def preview(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json_text: str | None = None,
+        form: Mapping[str, str] | None = None,
+        files: Sequence[File] = (),
+        headers: Mapping[str, str] | None = None,
+        anonymous: bool = False,
+        auth: AuthOptions | None = None,
+        remarks: Sequence[str] = (),
+    ) -> Preview:
+        """The request that `request` would send, words in place of secrets. No I/O.
+
+        Raises as `request` does where none can be made.
+        """
+        empty = [(one.field, (one.name, b"", one.media_type)) for one in files] or None
+        sending, url = _headers(json_text, headers), self._place(path)
+        made = self._made(
+            method, url, sending, params=params, json_text=json_text, form=form, files=empty
+        )
+        return shown(
+            made,
+            credentials={} if anonymous else stand_in(self._site, auth or self._site.auth),
+            fields=form or {},
+            files=files,
+            remarks=remarks,
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -177,6 +204,29 @@ class HttpClient:
             raise
         except Exception as exc:
             raise await self._verdict(exc, url, hearing) from exc
+
+    def _place(self, path: str) -> str:
+        return path if "://" in path else f"{self._base_url}{path}"
+
+    def _made(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        params: Mapping[str, str] | None,
+        json_text: str | None,
+        form: Mapping[str, str] | None,
+        files: list[tuple[str, tuple[str, Any, str]]] | None,
+    ) -> httpx.Request:
+        """A request, not sent. Raises Rejected or Unreachable where none can be made."""
+        content = json_text.encode() if json_text is not None else None
+        try:
+            return httpx.Request(
+                method, url, params=params, content=content, data=form, files=files, headers=headers
+            )
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise self._unsendable(exc, url) from exc
 
     def _connections(self) -> httpx.AsyncHTTPTransport:
         # Made at first use: reading certificates is I/O, and wrong ones are an answer, not a crash.
@@ -250,6 +300,12 @@ class HttpClient:
                 await reply.aclose()
                 return seen
         return tls.Sighting()
+
+
+def _headers(json_text: str | None, more: Mapping[str, str] | None) -> dict[str, str]:
+    """What goes out with every request, credentials apart."""
+    kind = {} if json_text is None else {"Content-Type": "application/json"}
+    return {"User-Agent": "holdfast", "Accept": "*/*", **(more or {}), **kind}
 
 
 async def exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Answer:

@@ -14,12 +14,13 @@ A status is never an error here: callers get it, with the parsed body.
 import errno
 import grp
 import http.client
+import io
 import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -62,11 +63,25 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that travels in a form. `media_type` None: let the backend guess."""
+    """A file that travels in a form. `media_type` None: let the backend guess.
+
+    `content`: its bytes, where they are in no file because nobody else may read them.
+    """
 
     path: Path
     name: str
     media_type: str | None = None
+    description: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes. Raises OSError."""
+        return self.path.stat().st_size if self.content is None else len(self.content)
+
+    def open(self) -> BinaryIO:
+        """For reading. Raises OSError."""
+        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
 
 
 def places_of(found: Sources) -> Places:
@@ -139,7 +154,7 @@ def form(entry: bytes, files: Sequence[Upload]) -> tuple[dict[str, str], Iterato
     The files are read while the pieces are consumed; that may raise FileChanged. Raises OSError.
     """
     boundary = "holdfast-" + os.urandom(16).hex()
-    sizes = [one.path.stat().st_size for one in files]
+    sizes = [one.size for one in files]
     heads = [_part_head(boundary, 'name="entry"', "application/json")]
     heads += [
         b"\r\n"
@@ -157,8 +172,8 @@ def form(entry: bytes, files: Sequence[Upload]) -> tuple[dict[str, str], Iterato
         yield heads[0] + entry
         for head, one, size in zip(heads[1:], files, sizes, strict=True):
             yield head
-            with one.path.open("rb") as source:
-                yield from _exactly(source, size)
+            with one.open() as source:
+                yield from _exactly(source, size, one.path)
         yield end
 
     return headers, pieces()
@@ -237,7 +252,7 @@ def _quoted(name: str) -> str:
     return name.replace('"', '\\"')
 
 
-def _exactly(source: BinaryIO, size: int) -> Iterator[bytes]:
+def _exactly(source: BinaryIO, size: int, path: Path) -> Iterator[bytes]:
     """`size` bytes, neither more nor less: that is what was announced. Raises FileChanged."""
     left = size
     while piece := source.read(PIECE_BYTES):
@@ -246,4 +261,4 @@ def _exactly(source: BinaryIO, size: int) -> Iterator[bytes]:
             break
         yield piece
     if left:
-        raise FileChanged(f"{source.name} was changed while it was being sent")
+        raise FileChanged(f"{path} was changed while it was being sent")

@@ -41,7 +41,7 @@ from agent.pausing import Pauses
 from agent.resolving import Resolver
 from agent.route import Route
 from agent.schedule import Schedule
-from agent.spool import Spool
+from agent.spool.scan import Spool
 from agent.verifying import Verifier
 from agent.watch import Watch
 from config.settings import Settings

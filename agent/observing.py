@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.clock import Clock
 from agent.lane import Lane
-from agent.spool import Spool
+from agent.spool.scan import Spool
 from agent.status import LaneReport, Picture, build_status
 from config.settings import Settings
 from storage.outbox import Outbox

@@ -12,7 +12,7 @@ from adapters.event_manager import KIND as EVENT_MANAGER
 from agent.clock import Clock
 from agent.draft import Bounds
 from agent.intake import Intake
-from agent.spool import Spool
+from agent.spool.scan import Spool
 from storage.entry import Entry
 from storage.outbox import Outbox
 

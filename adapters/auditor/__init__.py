@@ -54,6 +54,7 @@ from adapters.base import (
     Verdict,
 )
 from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.preview import Preview
 from storage.entry import Claim, Delivered, Doubt, Receipt
 
 BODY_LIMIT = 2_097_152  # bytes; compiled into the server (AUDITOR sheet, section 1.1)
@@ -198,6 +199,14 @@ class AuditorAdapter:
     async def holds(self, receipt: Delivered) -> bool | None:
         """Does AUDITOR show the record, and does it stop when an update said so?"""
         return await holds_record(self._http, self._url, receipt)
+
+    def preview(self, claim: Claim) -> Sequence[Preview]:
+        """The record, or its update, as it goes out alone."""
+        update = claim.kind == "record_update"
+        remarks = () if update else (f"POST {self._url}/records, if it goes out with others",)
+        text = item_of(claim).text
+        method = "PUT" if update else "POST"
+        return [self._http.preview(method, "/record", json_text=text, remarks=remarks)]
 
     async def close(self) -> None:
         """Close connections."""

@@ -24,10 +24,12 @@ from adapters.elog.payloads import Post, RunParams, payload_of, post_address, ru
 from adapters.elog.posts import Posts
 from adapters.elog.run_status import RunStatus, RunStatuses, run_status_address
 from adapters.elog.workflow import Workflow, Workflows, workflow_address
+from adapters.preview import Preview
 from storage.entry import Claim, Delivered, Doubt, Receipt, Resolution
 
 Deliver = Callable[[Claim], Awaitable[Verdict]]
 Find = Callable[[Doubt], Awaitable[Sequence[Receipt]]]
+Show = Callable[[Claim], Preview]
 
 
 class Options(BaseModel, extra="forbid", frozen=True):
@@ -76,16 +78,22 @@ class Elog:
         self._logbook = Logbook(site)
         self._current = Current(self._logbook)
         self._holdings = Holdings(self._logbook)
-        posts = Posts(self._logbook)
+        posts, params = Posts(self._logbook), Params(self._logbook)
         workflows = Workflows(self._logbook)
         self._run_statuses = RunStatuses(site)
         self._deliver: dict[str, Deliver] = {
             "post": posts.deliver,
-            "run_params": Params(self._logbook).deliver,
+            "run_params": params.deliver,
             "run_status": self._run_statuses.deliver,
             "workflow": workflows.deliver,
         }
         self._find: dict[str, Find] = {"post": posts.find, "workflow": workflows.find}
+        self._preview: dict[str, Show] = {
+            "post": posts.preview,
+            "run_params": params.preview,
+            "run_status": self._run_statuses.preview,
+            "workflow": workflows.preview,
+        }
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Send the entries one by one, in order."""
@@ -106,6 +114,11 @@ class Elog:
     async def holds(self, receipt: Delivered) -> bool | None:
         """Look where the receipt says that it is. None: it is no post and no run parameters."""
         return await self._holdings.holds(receipt)
+
+    def preview(self, claim: Claim) -> Sequence[Preview]:
+        """The request that would store the entry; none for a kind that cannot be shown."""
+        show = self._preview.get(claim.kind)
+        return [show(claim)] if show else []
 
     async def close(self) -> None:
         """Close connections."""
@@ -152,8 +165,8 @@ KIND = BackendKind(
     settles_per_file_seconds=search.FILE_MS / 1000,
     absent_answers=2,
     aliases={"run_table": "run_params"},
-    resolve=Elog.resolve,
     check_auth=check_auth,
+    resolve=Elog.resolve,
 )
 # Each of them may leave open its experiment, and its run if it has one.
 KIND = replace(KIND, kinds=openable(KIND.kinds))

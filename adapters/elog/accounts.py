@@ -51,15 +51,26 @@ class Accounts:
 
     async def of(self, experiment: str, *, as_person: bool) -> Account:
         """Who asks for something in the experiment. Raises Parked where nobody may."""
+        self._check(experiment, as_person=as_person)
+        if self.operator is None or as_person:
+            return self.person
+        return self.operator if await self._active.name() == experiment else self.person
+
+    def likely(self, experiment: str, *, as_person: bool) -> tuple[Account, str | None]:
+        """Who asks if the experiment is the active one, and what has to be said about that."""
+        self._check(experiment, as_person=as_person)
+        if self.operator is None or as_person:
+            return self.person, None
+        remark = f"as {self.person.name} where {experiment} is not the active experiment"
+        return self.operator, remark
+
+    def _check(self, experiment: str, *, as_person: bool) -> None:
         if as_person and self.person.is_operator:
             raise Parked(
                 f"an operator account ({self.person.name}) may not do this in {experiment}: the"
                 " eLog takes it from people only. Set auth.method to kerberos, bearer or auto",
                 scope=f"{experiment}/as a person",
             )
-        if self.operator is None or as_person:
-            return self.person
-        return self.operator if await self._active.name() == experiment else self.person
 
     def other(self, refused: Account) -> Account | None:
         """Who else may try what was refused to one; None: there is nobody else.

@@ -14,10 +14,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 from adapters.base import Rejected
+from adapters.preview import File
 from storage.entry import Attachment
 
 MAX_BYTES = 6_291_456  # per file, inclusive: MAX_ATTACHMENT_SIZE of the server
 
+FIELD = "files"  # of the form
 Part = tuple[str, tuple[str, BinaryIO, str]]
 
 # Quotes and control characters are escaped differently by every client and server, and some
@@ -49,6 +51,11 @@ def opened(attachments: Sequence[Attachment]) -> Iterator[list[Part]]:
     """The attachments as parts of a form, open for reading. Raises Rejected if one is gone."""
     with ExitStack() as stack:
         yield [_part(stack, attachment) for attachment in attachments]
+
+
+def shown(attachment: Attachment) -> File:
+    """The attachment as a part of a form, for people who want to see it first."""
+    return File(FIELD, wire_name(attachment), wire_media_type(attachment), attachment.size)
 
 
 def check_echo(attachments: Sequence[Attachment], stored: Mapping[str, Any]) -> None:
@@ -89,7 +96,7 @@ def unreadable(name: str, exc: OSError) -> Rejected:
 
 def _part(stack: ExitStack, attachment: Attachment) -> Part:
     file = stack.enter_context(Source(attachment))
-    return ("files", (wire_name(attachment), file, wire_media_type(attachment)))
+    return (FIELD, (wire_name(attachment), file, wire_media_type(attachment)))
 
 
 def _base(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from adapters.auth.options import AuthOptions
 from adapters.base import DeliveryError, Refused, Site, Uncertain
 from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.preview import Preview
 
 # A hanging job service must not keep a slot for long that a post could have.
 JID_SECONDS = 10.0
@@ -154,6 +155,12 @@ class Jid:
         answer = await self._http.request("POST", url, json_text=text)
         if answer.status not in WELL:
             raise refusal(without(credential, answer), url)
+
+    def preview(self, url: str, counters: Sequence[Counter], remarks: Sequence[str]) -> Preview:
+        """What `replace` would send."""
+        return self._http.preview(
+            "POST", url, json_text=json.dumps(list(counters)), remarks=remarks
+        )
 
     async def close(self) -> None:
         """Close connections."""

@@ -4,6 +4,7 @@ Promises: a request goes through the gate that its credential belongs to (elog s
 whoever is told of an answer is told as whom we asked. Raises only DeliveryErrors.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from adapters.elog import proofs, runs, search
 from adapters.elog.accounts import Account, Accounts, Active
 from adapters.elog.verdicts import Asked
 from adapters.http import Answer, HttpClient
+from adapters.preview import Preview
 from storage.entry import Claim
 
 FORBIDDEN = 403
@@ -61,6 +63,22 @@ class Logbook:
             return answer, replace(asked, account=both)
         both = f"{other.name} (and before that {account.name})"
         return answer, Asked(url, experiment, both if answer.status == FORBIDDEN else other.name)
+
+    def preview(
+        self,
+        method: str,
+        path: str,
+        experiment: str,
+        *,
+        as_person: bool = False,
+        remarks: Sequence[str] = (),
+        **request: Any,
+    ) -> Preview:
+        """What `ask` would send; `request`: as for HttpClient.preview. Raises as `ask` does."""
+        account, remark = self._accounts.likely(experiment, as_person=as_person)
+        url = self._address(account, path)
+        remarks = [*remarks, *([remark] if remark else [])]
+        return self._http.preview(method, url, auth=account.auth, remarks=remarks, **request)
 
     def place(self, path: str) -> str:
         """The whole URL of a path, where a person can look."""

@@ -10,6 +10,7 @@ from adapters.elog import proofs
 from adapters.elog.logbook import Logbook
 from adapters.elog.payloads import RunParams, payload_of
 from adapters.elog.verdicts import is_crash
+from adapters.preview import Preview
 from storage.entry import Claim, Receipt
 
 
@@ -22,8 +23,7 @@ class Params:
     async def deliver(self, claim: Claim) -> Receipt:
         """Send the parameters. Raises DeliveryError."""
         entry = RunParams.model_validate(payload_of(claim))
-        path = f"/run_control/{quote(entry.experiment, safe='')}/ws/add_run_params"
-        query, body = {"run_num": str(entry.run)}, json.dumps(entry.params)
+        path, query, body = request_of(entry)
         answer, asked = await self._logbook.ask(
             "POST", path, entry.experiment, params=query, json_text=body
         )
@@ -36,3 +36,15 @@ class Params:
         run_id = proofs.stored_params(answer, asked, entry)
         # One run takes many entries: our id keeps the name of each apart from the others.
         return Receipt(claim.id, remote_id=f"{run_id}/{claim.id}")
+
+    def preview(self, claim: Claim) -> Preview:
+        """The parameters as they are sent."""
+        entry = RunParams.model_validate(payload_of(claim))
+        path, query, body = request_of(entry)
+        return self._logbook.preview("POST", path, entry.experiment, params=query, json_text=body)
+
+
+def request_of(entry: RunParams) -> tuple[str, dict[str, str], str]:
+    """Path, query and body of the request."""
+    path = f"/run_control/{quote(entry.experiment, safe='')}/ws/add_run_params"
+    return path, {"run_num": str(entry.run)}, json.dumps(entry.params)

@@ -13,6 +13,7 @@ from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.payloads import Post, parent_of, payload_of, post_form, shown_text
 from adapters.elog.twins import Twins
 from adapters.elog.verdicts import NoSuchRun, is_crash
+from adapters.preview import Preview
 from storage.entry import Claim, Doubt, Receipt
 
 
@@ -73,6 +74,18 @@ class Posts:
             self._receipt(doubt.claim, post.experiment, remote_id, duplicate=True)
             for remote_id in remote_ids
         ]
+
+    def preview(self, claim: Claim) -> Preview:
+        """The post as it is sent."""
+        post = Post.model_validate(payload_of(claim))
+        path = f"{of_experiment(post.experiment)}/new_elog_entry"
+        added = self._logbook.options.author_from_uid and not post.author
+        remarks = ("author is added where the producer's account has a name",) if added else ()
+        shown = [files.shown(one) for one in claim.attachments]
+        form = self._form(claim, post)
+        return self._logbook.preview(
+            "POST", path, post.experiment, form=form, files=shown, remarks=remarks
+        )
 
     async def _search(
         self, experiment: str, query: dict[str, str]

@@ -29,6 +29,7 @@ from adapters.base import DeliveryError, Held, Parked, Rejected, Site, Supersede
 from adapters.elog.files import Source
 from adapters.elog.jid import REPLACE, Counter, Jid, Job, JobRefused, built, job_of, place_of
 from adapters.elog.payloads import Experiment, payload_of, printable
+from adapters.preview import Preview
 from storage.entry import Address, Claim, Receipt
 
 CREDENTIAL = "authorization"  # the attachment that holds the value of the job's header of this name
@@ -170,6 +171,17 @@ class RunStatuses:
         self._remember(str(where.stream), ours, claim.seq)
         remote_id = f"{where.labels['experiment']}/{job.id}/{claim.id}"
         return Receipt(claim.id, remote_id=remote_id, duplicate=before)
+
+    def preview(self, claim: Claim) -> Preview:
+        """The counters as they are sent where the job shows none yet. Raises Held as `deliver`."""
+        entry = RunStatus.model_validate(payload_of(claim))
+        job = self._job(entry)
+        read_url = job.read_url(str(job.experiment or entry.experiment))
+        proof = ", with the job's token as Authorization" if claim.attachments else ""
+        remark = (
+            f"POST {read_url} before{proof}: what others have written there stays, in its place"
+        )
+        return self._jid.preview(job.write_url, merged([], shown(entry.counters)), [remark])
 
     async def close(self) -> None:
         """Close connections."""

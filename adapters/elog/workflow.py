@@ -27,6 +27,7 @@ from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.payloads import OBJECT_ID, ForExperiment, payload_of, printable
 from adapters.elog.verdicts import Asked, foreign, value_of
 from adapters.http import Answer
+from adapters.preview import Preview
 from storage.entry import Address, Claim, Doubt, Receipt
 
 PARAMETER = "RUN_PARAM_IS_VALUE"
@@ -174,6 +175,23 @@ class Workflows:
         if there is None or not shows(there, definition(entry)):
             return []
         return [self._receipt(doubt.claim, entry, there, duplicate=True)]
+
+    def preview(self, claim: Claim) -> Preview:
+        """The definition as it is sent where there is none of its name."""
+        entry = Workflow.model_validate(payload_of(claim))
+        path = f"{of_experiment(entry.experiment)}/create_update_workflow_def"
+        remark = (
+            f"GET {of_experiment(entry.experiment)}/workflow_definitions before: one of this name"
+            " is replaced, by its _id; one that says the same is left alone"
+        )
+        return self._logbook.preview(
+            "POST",
+            path,
+            entry.experiment,
+            as_person=True,
+            json_text=json.dumps(definition(entry)),
+            remarks=[remark],
+        )
 
     async def _defined(self, experiment: str) -> list[dict[str, Any]]:
         """The definitions that there are. A list that cannot be had judges no entry."""

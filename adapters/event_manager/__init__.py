@@ -28,13 +28,14 @@ from adapters.base import (
 )
 from adapters.event_manager.answers import event_in, is_absence, unproven, unread
 from adapters.event_manager.dialect import Dialect
-from adapters.event_manager.event_types import in_refusal, spelled
+from adapters.event_manager.event_types import COMMON, in_refusal, spelled
 from adapters.event_manager.limits import Limits
 from adapters.event_manager.options import Options
 from adapters.event_manager.originals import Json
 from adapters.event_manager.payload import LOG_LEVELS, EventPayload
 from adapters.event_manager.wire import adapted, is_same_event, type_in, wire_body
 from adapters.http import Answer, HttpClient
+from adapters.preview import Preview
 from storage.entry import Address, Claim, Delivered, Doubt, Receipt
 
 GATEWAY_STATUSES = (502, 503, 504)  # a proxy's words for a server that is away
@@ -92,6 +93,18 @@ class EventManagerAdapter:
             raise unread(answer, self._url + place)
         return there
 
+    def preview(self, claim: Claim) -> Sequence[Preview]:
+        """The event as it is posted to a server that knows its type."""
+        body = wire_body(claim, self._zone)
+        event_type = type_in(body)
+        text = json.dumps(self._said(claim, body, event_type))
+        remark = (
+            f"GET {self._url}/openapi.json before: where the server does not know {event_type!r},"
+            " it is sent its own name for it, or unknown"
+        )
+        remarks = [] if event_type in COMMON else [remark]
+        return [self._client.preview("POST", "/event", json_text=text, remarks=remarks)]
+
     async def close(self) -> None:
         """Close every connection."""
         await self._client.close()
@@ -112,9 +125,12 @@ class EventManagerAdapter:
         return self._receipt(claim, body["event_id"])
 
     async def _send(self, claim: Claim, body: Json, event_type: str) -> Answer:
+        text = json.dumps(self._said(claim, body, event_type))
+        return await self._ask("POST", "/event", json_text=text)
+
+    def _said(self, claim: Claim, body: Json, event_type: str) -> Json:
         begun = claim.first_sent_at or claim.created_at
-        said = adapted(body, event_type, first_sent_at=begun, options=self._options)
-        return await self._ask("POST", "/event", json_text=json.dumps(said))
+        return adapted(body, event_type, first_sent_at=begun, options=self._options)
 
     async def _ask(self, method: str, place: str, *, json_text: str | None = None) -> Answer:
         try:

@@ -31,6 +31,7 @@ from adapters.base import (
     Verdict,
 )
 from adapters.http import HttpClient
+from adapters.preview import Preview
 from adapters.telemetry import wire
 from adapters.telemetry.counting import Count
 from adapters.telemetry.files import Sought, is_written
@@ -45,6 +46,7 @@ from adapters.telemetry.payloads import (
     start_address,
     stop_address,
 )
+from adapters.telemetry.preview import previewed
 from adapters.telemetry.runs import Runs
 from adapters.telemetry.versions import Server
 from storage.entry import Claim, Delivered, Doubt, Receipt
@@ -142,6 +144,10 @@ class TelemetryAdapter:
         if site_dir is None:
             return None
         return await holds_event(receipt, site_dir, await self._run_dir(), self._site.name)
+
+    def preview(self, claim: Claim) -> Sequence[Preview]:
+        """The event, the start or the stop, as it is sent when nothing stands against it."""
+        return [previewed(self._http, self._url, claim)]
 
     async def close(self) -> None:
         """Close the connections."""

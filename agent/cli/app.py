@@ -15,6 +15,7 @@ import typer
 
 from agent.cli import (
     check,
+    completion,
     daemon,
     editing,
     listing,
@@ -29,9 +30,11 @@ from agent.cli import (
 from agent.cli.endings import CONFIGURATION, INTERRUPTED, OK, USAGE, Ending
 from agent.cli.plain import PlainCommand, PlainGroup
 from agent.cli.printing import note
+from agent.cli.typed import TypedCommand
 from config.sources import SettingsError
 
 PROGRAM = "holdfast"
+ASK = "__complete"  # the shell's question (agent/cli/offers.py); no command for people
 
 app = typer.Typer(
     name=PROGRAM,
@@ -94,9 +97,11 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("resume", pausing.resume, pausing.RESUME_EXAMPLES),
     ("seen", moves.seen, moves.SEEN_EXAMPLES),
     ("check", check.check, check.EXAMPLES),
+    ("completion", completion.completion, completion.EXAMPLES),
 )
 for _name, _command, _examples in COMMANDS:
-    app.command(_name, cls=PlainCommand, epilog=_examples)(_command)
+    _class = TypedCommand if _name == "put" else PlainCommand
+    app.command(_name, cls=_class, epilog=_examples)(_command)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -124,6 +129,10 @@ def run(arguments: Sequence[str]) -> int:
 def _understood(arguments: Sequence[str]) -> Callable[[], int]:
     """What the arguments ask for. Raises Ending (64); help and version are printed at once."""
     command = typer.main.get_command(app)
+    if list(arguments[:1]) == [ASK]:
+        from agent.cli.offers import answer  # noqa: PLC0415 - for the Tab key only
+
+        return lambda: answer(arguments[1:], command)
     try:
         wanted: Any = command.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException as exc:

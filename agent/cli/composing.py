@@ -69,6 +69,12 @@ def value_of(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def as_envelope(value: Mapping[str, Any]) -> dict[str, Any]:
+    """`value` if it is an envelope, else the envelope of which it is the payload."""
+    is_envelope = "payload" in value and ENVELOPE_NAMES.issuperset(value)
+    return dict(value) if is_envelope else {"payload": value}
+
+
 def enveloped(
     value: Mapping[str, Any], said: Said, *, files: Sequence[Upload] = (), now: datetime, key: str
 ) -> dict[str, Any]:
@@ -77,8 +83,7 @@ def enveloped(
     Options win over what the envelope says; labels and attachments add up. `key` is taken
     when nothing else names the entry.
     """
-    is_envelope = "payload" in value and ENVELOPE_NAMES.issuperset(value)
-    envelope: dict[str, Any] = dict(value) if is_envelope else {"payload": value}
+    envelope = as_envelope(value)
     if envelope.get("backend") not in (None, said.backend):
         detail = f"the envelope is for {envelope['backend']!r}, not for {said.backend!r}"
         error = FieldError("/backend", detail)
@@ -104,11 +109,7 @@ def encoded(envelope: Mapping[str, Any]) -> bytes:
 
 def text_envelope(raw: bytes, *, markdown: bool, said: Said) -> dict[str, Any]:
     """The envelope of the eLog post that a .txt or .md file means. Raises Refusal."""
-    from agent.spool.formats import (  # noqa: PLC0415 - loads the whole spool, and only for texts
-        POST,
-        Unacceptable,
-        text_body,
-    )
+    from agent.spool.formats import POST, Unacceptable, text_body  # noqa: PLC0415 - for texts only
 
     if said.backend_kind != "elog" or said.kind not in (None, POST):
         raise Refusal(
@@ -141,8 +142,8 @@ def _listed(listed: Any, files: Sequence[Upload]) -> list[Any]:
     names = {one.get("name") for one in present if isinstance(one, dict)}
     for one in files:
         if one.name not in names:
-            kind = {"media_type": one.media_type} if one.media_type else {}
-            present.append({"name": one.name, **kind})
+            about = {"media_type": one.media_type, "description": one.description}
+            present.append({"name": one.name, **{key: said for key, said in about.items() if said}})
     return present
 
 

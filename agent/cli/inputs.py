@@ -1,6 +1,5 @@
-"""What a command reads: its file or standard input, the files to attach, labels."""
+"""What a command reads: its file or standard input, labels, numbers."""
 
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,12 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agent.cli.endings import NO_INPUT, Ending, usage
-from agent.client import Upload
 
 STANDARD_INPUT = "-"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_PAUSE_SECONDS = 366 * UNITS["d"]  # who means longer leaves --for away
-ENTRY_NAMES = ("entry.json", "entry.md")  # what the spool calls the entry beside its files
 
 
 @contextmanager
@@ -108,24 +105,3 @@ def one_of(text: str, choices: Sequence[str], option: str) -> str:
     if text not in choices:
         raise usage(f"{option} {text!r}: must be one of {', '.join(choices)}")
     return text
-
-
-def uploads(files: Sequence[Path]) -> tuple[Upload, ...]:
-    """Files to attach, each under its own name. Raises Ending: 66 unreadable, 64 a bad name."""
-    found: dict[str, Upload] = {}
-    for path in files:
-        name = path.name
-        if not name.isprintable() or "\\" in name or name in ENTRY_NAMES:
-            raise usage(f"--attach {name!r}: rename it, this name cannot travel with an entry")
-        if name in found:
-            raise usage(f"--attach: two files are called {name!r}")
-        if not path.is_file() or not os.access(path, os.R_OK):
-            raise Ending(NO_INPUT, f"{path} cannot be read: no such file, or no permission")
-        found[name] = Upload(path, name, _media_type(name))
-    return tuple(found.values())
-
-
-def _media_type(name: str) -> str | None:
-    import mimetypes  # noqa: PLC0415 - reads tables of the system, and only when files go along
-
-    return mimetypes.guess_type(name)[0]

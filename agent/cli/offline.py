@@ -9,7 +9,7 @@ from agent.cli.raw import backends_of, kind_of, urls_of
 from agent.client import Denied, Unanswered, group_of, places_of
 from agent.pausing import in_force
 from agent.severity import NOT_RUNNING
-from agent.spool import count_spool
+from agent.spool.listing import count_spool
 from agent.status import Picture, build_status
 from config.sources import Sources
 from storage.offline import AgentLives, Damaged, Unreadable, read_still

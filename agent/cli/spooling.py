@@ -16,6 +16,7 @@ from agent.client import Upload
 
 FOLDER_MODE = 0o2770  # setgid: what is dropped belongs to the spool's group
 FILE_MODE = 0o660  # the agent, which is of that group, reads and removes it
+SECRET_MODE = 0o600  # for an agent that runs as the same user; nobody else may read it
 
 
 def spool_file(folder: Path, name: str, content: bytes) -> Path:
@@ -41,7 +42,7 @@ def spool_with_files(folder: Path, name: str, entry: bytes, files: Sequence[Uplo
         part.chmod(FOLDER_MODE)
         _write(part / "entry.json", entry)
         for one in files:
-            _copy(one.path, part / one.name)
+            _copy(one, part / one.name)
         _sync(part)
         part.rename(target)
     except BaseException:
@@ -49,6 +50,14 @@ def spool_with_files(folder: Path, name: str, entry: bytes, files: Sequence[Uplo
         raise
     _sync(folder)
     return target
+
+
+def is_ours(state_dir: Path) -> bool:
+    """Does the agent run as this user, so that it can read what nobody else may?"""
+    try:
+        return state_dir.stat().st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def make_folder(folder: Path) -> None:
@@ -64,22 +73,23 @@ def make_folder(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with _created(path) as target:
+    with _created(path, FILE_MODE) as target:
         target.write(content)
         target.flush()
         os.fsync(target.fileno())
 
 
-def _copy(source: Path, path: Path) -> None:
-    with source.open("rb") as reading, _created(path) as target:
+def _copy(one: Upload, path: Path) -> None:
+    mode = FILE_MODE if one.content is None else SECRET_MODE
+    with one.open() as reading, _created(path, mode) as target:
         shutil.copyfileobj(reading, target)
         target.flush()
         os.fsync(target.fileno())
 
 
-def _created(path: Path) -> BinaryIO:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    os.fchmod(descriptor, FILE_MODE)  # whatever the umask says
+def _created(path: Path, mode: int) -> BinaryIO:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    os.fchmod(descriptor, mode)  # whatever the umask says
     return os.fdopen(descriptor, "wb")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.spool import Happening, count_spool
+from agent.spool.listing import count_spool
+from agent.spool.readiness import Happening
 from storage.outbox import Outbox
 from tests.spool_world import World, a_world, event
 

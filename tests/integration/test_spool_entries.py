@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.spool import Happening
+from agent.spool.readiness import Happening
 from tests.spool_world import World, a_world
 
 POST = {"experiment": "xpptut15", "text": "hello"}

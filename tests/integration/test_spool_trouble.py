@@ -12,7 +12,7 @@ import pytest
 
 from agent.intake import Intake
 from agent.refusal import no_room
-from agent.spool import Happening
+from agent.spool.readiness import Happening
 from storage.entry import Entry
 from tests.spool_world import Troubled, World, a_world, event
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.spool import Happening
+from agent.spool.readiness import Happening
 from agent.watch import Watch
 from tests.spool_world import World, a_world, event
 

@@ -6,7 +6,7 @@ import pytest
 
 from agent.cli.spooling import spool_file, spool_with_files
 from agent.client import Upload
-from agent.spool import count_spool
+from agent.spool.listing import count_spool
 
 
 def test_a_file_appears_under_its_name_and_nothing_else_stays(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the everyday commands load: the standard library, typer, and nothing else of others."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.builders import repository
 from tests.cli_server import Answer, Asked, accepted, served, settings_in
 
 HEAVY = {
@@ -49,16 +51,27 @@ def answer(asked: Asked) -> Answer:
 
 @pytest.mark.parametrize(
     "command",
-    [["put", "events", "-"], ["put", "events", "--ndjson"], ["status"], ["status", "--json"]],
+    [
+        ["put", "events", "-"],
+        ["put", "events", "--ndjson"],
+        ["put", "events", "--alert"],
+        ["put", "elog", "--experiment", "X", "--attach", "plot.png", "note.md"],
+        ["status"],
+        ["status", "--json"],
+    ],
     ids=" ".join,
 )
 def test_an_everyday_command_loads_nothing_heavy(command: list[str]) -> None:
     with TemporaryDirectory(prefix="hf") as folder:
         home = Path(folder)
         config = settings_in(home)
+        (home / "plot.png").write_text("PNG")
+        (home / "note.md").write_text("![A plot](plot.png)")
         with served(home / "agent.sock", answer):
             ran = subprocess.run(
                 [sys.executable, "-c", SCRIPT, "--config", str(config), *command],
+                cwd=home,
+                env={**os.environ, "PYTHONPATH": str(repository())},
                 input=json.dumps({"event_type": "test"}),
                 capture_output=True,
                 text=True,

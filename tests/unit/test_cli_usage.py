@@ -11,7 +11,18 @@ from tests.builders import repository
 from tests.cli_server import settings_in
 
 NAMES = ["run", "put", "status", "list", "show", "retry", "discard"]
-NAMES += ["hold", "release", "edit", "resend", "verify", "pause", "resume", "seen", "check"]
+NAMES += [
+    "hold",
+    "release",
+    "edit",
+    "resend",
+    "verify",
+    "pause",
+    "resume",
+    "seen",
+    "check",
+    "completion",
+]
 
 
 @pytest.fixture
@@ -28,6 +39,12 @@ def config(tmp_path: Path) -> str:
         "--config",
         "put",
         "put a b c",
+        "put events --frobnicate",
+        "put events --title x",
+        "put elog --run",
+        "put elog --run twelve",
+        "completion",
+        "completion tcsh",
         "show",
         "status --what",
         "status --json --short",
