@@ -25,6 +25,7 @@ MARKDOWN = ".md"
 TEXTS = (".txt", MARKDOWN)
 JSON = ".json"
 POST = ("elog", "post")  # what a text is
+TEXT = "--text"
 
 
 def suffix_of(source: str | None) -> str:
@@ -68,12 +69,19 @@ def _input(source: str | None, typed: Sequence[Typed], said: Said) -> dict[str, 
         return {"payload": {}}
     with opened(source) as reading:
         raw = whole(reading)
-    suffix = suffix_of(source)
+    if not _is_text(suffix_of(source), raw, typed, said):
+        return value_of(raw)
+    if any(option == TEXT for option, _ in typed):
+        raise usage(f"the text is given twice: by {TEXT}, and by {source}")
+    return text_envelope(raw, markdown=suffix_of(source) == MARKDOWN, said=said)
+
+
+def _is_text(suffix: str, raw: bytes, typed: Sequence[Typed], said: Said) -> bool:
+    """Is the input the text of a post, and not JSON?"""
     if suffix in TEXTS:
-        return text_envelope(raw, markdown=suffix == MARKDOWN, said=said)
-    if typed and suffix != JSON and _kind(said, {}) == POST and not _begins_an_object(raw):
-        return text_envelope(raw, markdown=False, said=said)
-    return value_of(raw)
+        return True
+    maybe = typed and suffix != JSON and _kind(said, {}) == POST
+    return bool(maybe) and not _begins_an_object(raw)
 
 
 def _begins_an_object(raw: bytes) -> bool:
@@ -85,7 +93,9 @@ def _kind(said: Said, envelope: Mapping[str, Any]) -> tuple[str, str]:
     if said.backend_kind not in FIELDS:
         return ("", "")
     wanted = said.kind if said.kind is not None else envelope.get("kind")
-    return said.backend_kind, entry_kind(said.backend_kind, str(wanted) if wanted else None)
+    return said.backend_kind, entry_kind(
+        said.backend_kind, wanted if isinstance(wanted, str) else None
+    )
 
 
 def _fields(typed: Sequence[Typed], said: Said, kind: tuple[str, str]) -> Sequence[Field]:

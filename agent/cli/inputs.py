@@ -65,10 +65,17 @@ def labels_of(given: Sequence[str]) -> dict[str, str]:
     labels = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not (name and equals):
+        if not (utf8(name, "--label") and equals):
             raise usage(f"--label {text!r}: write it as NAME=VALUE")
-        labels[name] = value
+        labels[name] = utf8(value, "--label")
     return labels
+
+
+def utf8(text: str, option: str) -> str:
+    """`text` if it is one that can be sent. Raises Ending (64)."""
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise usage(f"{option}: is not UTF-8 text")
+    return text
 
 
 def seconds(text: str, option: str) -> float:

@@ -19,7 +19,7 @@ from agent.cli.composing import Contradiction, Said, encoded, enveloped, mint
 from agent.cli.content import said_by, suffix_of, taken_along
 from agent.cli.endings import NO_INPUT, OK, REFUSED, Ending, usage
 from agent.cli.handing import Answered, Door, Left, give_or_leave, tell_refusal
-from agent.cli.inputs import labels_of, opened, seconds
+from agent.cli.inputs import labels_of, opened, seconds, utf8
 from agent.cli.many import Pile, put_many
 from agent.cli.options import Typed
 from agent.cli.printing import note, print_json, print_outcome
@@ -135,7 +135,9 @@ def put(
     """
     del describe  # the scan knows which file each is about
     found = scanned(context)
-    said = Said(backend, kind, key, stream, labels_of(label or []))
+    for option, text in (("--kind", kind), ("--key", key), ("--stream", stream)):
+        utf8(text or "", option)
+    said = Said(utf8(backend, "BACKEND"), kind, key, stream, labels_of(label or []))
     many = ndjson or suffix_of(source) in MANY
     if many and (attach or key or found.typed or dry_run):
         raise usage(

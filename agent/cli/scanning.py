@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.cli.endings import usage
 from agent.cli.fields import ALIASES, FIELDS, MAIN_KINDS
+from agent.cli.inputs import utf8
 from agent.cli.options import Field, Typed, switches
 
 KIND, ATTACH, DESCRIBE = "--kind", "--attach", "--describe"
@@ -77,15 +78,16 @@ def _note(found: Scan, option: str, value: str | None, attached: int) -> None:
     if option == DESCRIBE and value is not None:
         if attached < 0 or attached in found.described:
             raise usage(f"{DESCRIBE} {value!r}: write it after the {ATTACH} that it is about")
-        found.described[attached] = value
+        found.described[attached] = utf8(value, DESCRIBE)
 
 
 def check_typed(typed: Sequence[Typed]) -> None:
-    """Raises Ending (64) for an option without its value, or a switch with one."""
+    """Raises Ending (64) for an option without its value, a switch with one, and no text."""
     takes = all_switches()
     for option, value in typed:
         if takes[option] and value is None:
             raise usage(f"{option} needs a value")
+        utf8(value or "", option)
         if not takes[option] and value is not None:
             raise usage(f"{option} takes no value: there is also {opposite_of(option)}")
 

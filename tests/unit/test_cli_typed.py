@@ -116,6 +116,10 @@ def test_a_value_has_the_type_of_its_field(
         (["elog", "--kind", "poem", "--title", "x"], "take: post, run_params"),
         (["elog", *POST, "--describe", "x"], "after the --attach"),
         (["events", "--ndjson", "--alert"], "for one entry"),
+        (["elog", *POST, "--title", "\udcff"], "--title: is not UTF-8 text"),
+        (["elog", *POST, "--label", "a=\udcff"], "--label: is not UTF-8 text"),
+        (["elog", *POST, "--key", "\udcff"], "--key: is not UTF-8 text"),
+        (["\udcff", *POST], "BACKEND: is not UTF-8 text"),
         (["events", "x.jsonl", "--dry-run"], "for one entry"),
     ],
 )
@@ -224,6 +228,12 @@ def test_any_file_is_the_text_of_a_post_when_options_say_the_rest(desk: Desk) ->
     assert sent(desk, "elog", log, "--experiment", "X")["payload"]["text"] == "12 shots"
     assert desk.put("elog", log) == 65
     assert desk.put("events", log, "--alert") == 65
+
+
+def test_a_text_that_is_given_twice_is_not_lost_silently(desk: Desk) -> None:
+    assert desk.put("elog", desk.file("shots", "shots.log"), *POST) == 64
+
+    assert "the text is given twice: by --text, and by " in desk.err
 
 
 def test_a_description_belongs_to_the_file_before_it(desk: Desk) -> None:
