@@ -58,10 +58,12 @@ def taken_along(
     if kind == POST and suffix_of(source) == MARKDOWN:
         assert source is not None
         found += pictures(str(envelope["payload"].get("text", "")), Path(source).parent, found)
-    if kind == (job.BACKEND_KIND, job.KIND) and not found and not envelope.get("attachments"):
+    if kind != (job.BACKEND_KIND, job.KIND):
+        return found
+    if not found and not envelope.get("attachments"):
         token = job.token_of(os.environ)
         found += (token,) if token else ()
-    return found
+    return job.guarded(found)
 
 
 def _input(source: str | None, typed: Sequence[Typed], said: Said) -> dict[str, Any]:

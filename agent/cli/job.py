@@ -4,10 +4,12 @@ Promises: only what the entry does not say itself is filled in; the token goes a
 nobody else can read, and is in no text that anybody sees. Source: elog sheet, section 3.10.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.cli.inputs import no_input
 from agent.cli.options import CURRENT
 from agent.client import Upload
 
@@ -28,6 +30,22 @@ def token_of(environment: Mapping[str, str]) -> Upload | None:
     """The job's token as a file to attach; None: the environment has none."""
     token = environment.get(TOKEN, "").strip()
     return Upload(Path(f"${TOKEN}"), TOKEN_FILE, content=token.encode()) if token else None
+
+
+def guarded(files: Sequence[Upload]) -> tuple[Upload, ...]:
+    """The files, the token's with its bytes: nobody else may read it wherever it is left.
+
+    Raises Ending (66).
+    """
+    try:
+        return tuple(
+            replace(one, content=one.path.read_bytes())
+            if one.name == TOKEN_FILE and one.content is None
+            else one
+            for one in files
+        )
+    except OSError as exc:
+        raise no_input(exc) from exc
 
 
 def _told(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -217,7 +217,11 @@ def _leave_without_secret(
 ) -> Path:
     """All producers are of the spool's group, so what the agent can read there they can, too."""
     secret = {one.name for one in files if one.content is not None}
-    listed = [one for one in envelope["attachments"] if one["name"] not in secret]
+    listed = [
+        one
+        for one in envelope["attachments"]
+        if not (isinstance(one, dict) and one.get("name") in secret)
+    ]
     bare = {key: value for key, value in envelope.items() if key != "attachments"}
     entry = {**bare, "attachments": listed} if listed else bare
     note("the token of the job is not left in the spool, where other producers could read it")

@@ -100,10 +100,19 @@ def test_where_other_producers_could_read_it_the_token_is_not_spooled(desk: Desk
     assert TOKEN not in path.read_text() + desk.out + desk.err
 
 
-def test_a_file_that_is_named_goes_in_place_of_the_token(desk: Desk) -> None:
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_file_that_is_named_goes_in_place_of_the_token_and_is_guarded_as_well(
+    desk: Desk, *, ours: bool
+) -> None:
     own = desk.file("mine", "authorization")
+    if ours:
+        (desk.home / "state").mkdir()
 
-    desk.put("elog", desk.file(COUNTERS), *STATUS, "--attach", own)
+    assert desk.put("elog", desk.file(COUNTERS), *STATUS, "--attach", own) == 0
 
     (path,) = desk.spooled()
-    assert (path / "authorization").read_text() == "mine"
+    if ours:
+        token = path / "authorization"
+        assert (token.read_text(), stat.S_IMODE(token.stat().st_mode)) == ("mine", 0o600)
+    else:
+        assert "attachments" not in json.loads(path.read_text())
