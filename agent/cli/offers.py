@@ -28,7 +28,15 @@ ANSWER_SECONDS = 0.3  # who presses Tab does not wait longer
 MOST_IDS = 50
 ALL = "ALL"
 # Commands whose words are ids, and the state of the entries that they are for.
-OF_IDS = {"show": "all", "retry": "dead", "discard": "dead", "hold": "pending", "release": "held"}
+OF_IDS = {
+    "show": "all",
+    "edit": "all",
+    "retry": "dead",
+    "discard": "dead",
+    "hold": "pending",
+    "release": "held",
+}
+OF_ONE_ID = ("show", "edit")
 OF_BACKENDS = {"put": (), "pause": (ALL,), "resume": (ALL,)}
 
 Offer = tuple[str, str]  # a word, and what it is for
@@ -111,7 +119,7 @@ def _of(group: Any, start: Start, begun: str, config: Path | None) -> Iterator[O
     elif name in OF_BACKENDS and not found.plain:
         yield from ((word, "all of them") for word in OF_BACKENDS[name])
         yield from _backends(config)
-    elif name in OF_IDS and not (name == "show" and found.plain):
+    elif name in OF_IDS and not (name in OF_ONE_ID and found.plain):
         yield from _ids(name, set(found.plain), config)
 
 

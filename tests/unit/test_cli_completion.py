@@ -49,7 +49,7 @@ def offered(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
         (["pause", ""], ["ALL", "events", "accounting", "elog"]),
         (["pause", "elog", ""], []),
         (["list", "--state", "d"], ["dead"]),
-        (["list", "--backend", "a"], ["accounting"]),
+        (["resend", "--backend", "a"], ["accounting"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["--config", ""], []),
         (["frobnicate", ""], []),
@@ -70,7 +70,8 @@ def test_ids_come_from_the_agent(desk: Desk, capsys: pytest.CaptureFixture[str])
     with desk.agent(fake):
         assert offered(capsys, "retry", "ID1", "") == ["ID2"]
         assert offered(capsys, "release", "") == ["ID3"]
-        assert offered(capsys, "show", "") == ["ID1", "ID2", "ID3"]
+        assert offered(capsys, "edit", "") == ["ID1", "ID2", "ID3"]
+        assert offered(capsys, "show", "ID1", "") == []
 
 
 def test_nobody_waits_for_an_agent_that_hangs_and_nothing_is_said_of_wrong_settings(
