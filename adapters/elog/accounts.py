@@ -15,6 +15,7 @@ from adapters.auth.basic import username_of
 from adapters.auth.kerberos import whose
 from adapters.auth.options import AuthOptions, operator_of, person_of
 from adapters.base import DeliveryError, Parked, Refused, Site, Throttled, Unreachable
+from adapters.elog.payloads import CURRENT
 from adapters.elog.verdicts import Asked, is_hard_refusal, value_of
 from adapters.http import Answer, HttpClient
 
@@ -61,8 +62,10 @@ class Accounts:
         self._check(experiment, as_person=as_person)
         if self.operator is None or as_person:
             return self.person, None
-        remark = f"as {self.person.name} where {experiment} is not the active experiment"
-        return self.operator, remark
+        if experiment == CURRENT:
+            return self.operator, None
+        person = f"as {self.person.name}, by /{self.person.gate}/"
+        return self.operator, f"{person}, where {experiment} is not the active experiment"
 
     def _check(self, experiment: str, *, as_person: bool) -> None:
         if as_person and self.person.is_operator:

@@ -180,9 +180,10 @@ class Workflows:
         """The definition as it is sent where there is none of its name."""
         entry = Workflow.model_validate(payload_of(claim))
         path = f"{of_experiment(entry.experiment)}/create_update_workflow_def"
+        listed = self._logbook.place(f"{of_experiment(entry.experiment)}/workflow_definitions")
         remark = (
-            f"GET {of_experiment(entry.experiment)}/workflow_definitions before: one of this name"
-            " is replaced, by its _id; one that says the same is left alone"
+            f"GET {listed} before: one of this name is replaced, by its _id; one that says the same"
+            " is left alone"
         )
         return self._logbook.preview(
             "POST",

@@ -209,7 +209,9 @@ def test_with_two_accounts_it_is_said_which_is_asked_when() -> None:
     (post,), (workflow,) = adapter.preview(POST), adapter.preview(WORKFLOW)
 
     assert "/ws-auth/" in post.url
-    assert f"as me@X where {elog_site.EXPERIMENT} is not the active experiment" in post.remarks
+    assert post.remarks == (
+        f"as me@X, by /ws-kerb/, where {elog_site.EXPERIMENT} is not the active experiment",
+    )
     assert "/ws-kerb/" in workflow.url
 
 
