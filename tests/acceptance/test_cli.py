@@ -101,6 +101,29 @@ def test_files_arrive_by_the_socket_and_by_the_spool(world: World, type_: Termin
     assert names == [[plot.name]] * 2
 
 
+def test_a_post_is_put_by_its_options_and_arrives_as_the_dry_run_showed_it(
+    world: World, type_: Terminal
+) -> None:
+    (world.home / "plot.png").write_bytes(b"PNG")
+    (world.home / "peaks.png").write_bytes(b"PNG")
+    (world.home / "notes.md").write_text("---\ntags: [old]\n---\nPeaks ![](peaks.png)\n")
+    say = ["--experiment", EXPERIMENT, "--run", "1", "--title", "T", "--tag", "a"]
+    notes, plot = str(world.home / "notes.md"), str(world.home / "plot.png")
+    command = ["put", "elog", *say, "--attach", plot, notes]
+
+    (request,) = type_.json(*command, "--dry-run")["requests"]
+    world.start()
+    assert type_(*command) == 0
+
+    wait_until(lambda: len(world.elog.ledger()) == 1, SECONDS, world.log.read_text)
+    (entry,) = world.elog.ledger()
+    assert (entry["title"], entry["tags"], entry["run_num"]) == ("T", ["a"], 1)
+    assert entry["content"] == request["fields"]["log_text"]
+    names = [one["name"] for one in request["files"]]
+    assert names == [one["name"] for one in entry["attachments"]] == ["plot.png", "peaks.png"]
+    assert request["url"].startswith(world.served["elog"].url)
+
+
 def test_many_lines_arrive_and_a_bad_one_is_told(world: World, type_: Terminal) -> None:
     world.start()
     lines = [json.dumps({**EVENT, "event_data": {"n": n}}) for n in range(50)]
