@@ -224,7 +224,10 @@ def _leave_without_secret(
     ]
     bare = {key: value for key, value in envelope.items() if key != "attachments"}
     entry = {**bare, "attachments": listed} if listed else bare
-    note("the token of the job is not left in the spool, where other producers could read it")
+    note(
+        "the token of the job is not left in the spool, where other producers could read it: if the"
+        " job service needs it, hand the entry in again while the agent runs"
+    )
     return spool_file(door.folder(), f"{name}.json", encoded(entry))
 
 
