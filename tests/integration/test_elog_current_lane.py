@@ -109,10 +109,11 @@ async def test_what_was_written_offline_goes_where_it_belonged_if_nothing_has_ch
     entries = [an_open(world, "post"), an_open(world, "params", "run_params")]
     await accept(world, *entries, online=True)
     assert (await world.shown("post"))["stream"] == "current"
-    await world.live(8 * 3600)
+    await world.live(120)
 
+    world.clock.advance(8 * 3600)
     served.plug()
-    await world.live(600)
+    await world.live(150)
 
     assert places(served) == {"post": (EXPERIMENT, 2), "params": (EXPERIMENT, 2)}
     receipts, _ = await world.outbox.looks.list_receipts(labels={"experiment": EXPERIMENT})
@@ -182,7 +183,7 @@ async def test_once_resolved_it_stays_also_over_a_restart_before_it_was_sent(
     await world.restart()
     served.heal()
 
-    await world.live(3600)
+    await world.live(400)
 
     assert places(served) == {"post": (EXPERIMENT, 2)}
 
@@ -195,7 +196,7 @@ async def test_a_lost_one_is_looked_for_where_it_went(served: Served, world: Lan
     switch(served, world)
     await world.restart()
 
-    await world.live(600)
+    await world.live(300)
 
     assert places(served) == {"post": (EXPERIMENT, 2)}
     assert len(served.emulator.ledger()) == 1
@@ -211,7 +212,7 @@ async def test_what_a_crash_left_open_was_never_sent(served: Served, world: Lane
     switch(served, world)
     await world.restart()
 
-    await world.live(600)
+    await world.live(300)
 
     assert await states(world, "post", "stays") == ["held", "held"]
     assert places(served) == {}
@@ -221,7 +222,7 @@ async def test_in_standby_only_what_is_current_waits(served: Served, world: Lane
     served.emulator.world.stand_by("mfx")
     await accept(world, an_open(world, "a"), an_open(world, "b", experiment=EXPERIMENT, run=2))
 
-    await world.live(3600)
+    await world.live(60)
 
     assert places(served) == {"b": (EXPERIMENT, 2)}
     shown = await world.shown("a")
@@ -233,7 +234,7 @@ async def test_in_standby_only_what_is_current_waits(served: Served, world: Lane
     served.emulator.world.switch(EXPERIMENT)
     world.clock.advance(10)
     await accept(world, *(an_open(world, f"c{number}", run=2) for number in range(3)))
-    await world.live(3600)
+    await world.live(150)
 
     assert await states(world, "a", "c0", "c1", "c2") == ["held", *["delivered"] * 3]
     assert await world.rest("current") is None
@@ -257,9 +258,10 @@ async def test_what_is_late_is_late_by_when_it_was_first_sent_where_it_belongs(
     async with elog_world(served, tmp_path, late_after_seconds=600) as world:
         served.unplug()
         await accept(world, an_open(world, "post"))
-        await world.live(700)
+        await world.live(5)
+        world.clock.advance(700)
         served.plug()
-        await world.live(600)
+        await world.live(30)
 
     (entry,) = served.emulator.ledger()
     assert entry["content"].startswith("post\n(Written 2026-09-21 ")

@@ -243,7 +243,7 @@ async def test_what_is_on_its_way_is_not_found_for_an_entry_that_says_the_same(
     served: Served, connect: Connect
 ) -> None:
     adapter = connect(served, marker="content")
-    lost_one, twin = (a_post("same", emails=["pi@lab"]) for _ in range(2))
+    lost_one, twin = (a_post("same", emails=[f"{who}@lab"]) for who in ("a", "b"))
     served.emulator.may_mail.clear()
     sending = asyncio.create_task(verdict_of(adapter, twin))
     await until(lambda: bool(served.emulator.ledger()))

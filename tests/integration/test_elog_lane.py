@@ -204,6 +204,31 @@ async def test_last_weeks_experiment_does_not_hold_todays_post(
     assert [e["content"] for e in served.emulator.ledger()] == ["today", *[e.key for e in old]]
 
 
+async def test_a_lost_post_that_nobody_may_look_for_is_held_and_holds_up_nothing(
+    served: Served, tmp_path: Path, marker: str
+) -> None:
+    async with elog_world(served, tmp_path, OPERATOR, marker=marker) as world:
+        await world.accept(a_post("lost"), a_post("behind"))
+        served.fault("drop_after", path="new_elog_entry", times=1)
+        await world.step()
+        served.emulator.world.switch(EXPERIMENTS[0])
+        await world.accept(a_post("today", EXPERIMENTS[0]))
+        await world.live(60)
+
+        shown = await world.shown("lost")
+        assert (shown["state"], shown["in_doubt"]) == ("held", True)
+        assert "mfxopr may not read" in shown["last_error"]["detail"]
+        assert set(posts(served)) == {"lost", "today"}
+
+        served.emulator.world.switch(EXPERIMENT)
+        await world.live(1200)
+        assert await world.state("behind") == "delivered"
+        await world.outbox.release([shown["id"]], now=world.clock.now(), who="x")
+        await drained(world)
+
+    assert posts(served) == {text: {"posts": 1, "mails": 1} for text in ("lost", "today", "behind")}
+
+
 async def test_a_run_that_has_not_begun_holds_only_its_own_entries(
     served: Served, tmp_path: Path
 ) -> None:
