@@ -189,6 +189,8 @@ class EntryKind:
     (JSON pointer below the payload, what is wrong) pairs. `lifetime_seconds`: when it is worth
     nothing any more, unless its producer says otherwise. `secret`: the name of the one attachment
     that it takes, a credential of the producer's: it is no part of what makes two entries the same.
+    `elsewhere`: another service than the backend takes it. What that one confirms proves nothing
+    about the backend, and what it does not take has to be Parked, for a scope of its own.
     """
 
     payload: type[BaseModel]
@@ -201,6 +203,7 @@ class EntryKind:
     check: Callable[[Any, Any], Iterable[tuple[str, str]]] | None = None
     lifetime_seconds: float | None = None
     secret: str | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What a lane knows of its backend, and what it remembers between attempts."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from adapters.base import Adapter, BackendKind
 from agent.pace import Terms
 from agent.retry import Policy
+
+REMEMBERED = 1000  # confirms: far more than come between two tries of one entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Route:
         known = self.kind.kinds.get(kind)
         return self.keeps_payloads and known is not None and known.secret is None
 
+    def elsewhere(self, kind: str) -> bool:
+        """Is this kind of entry taken by another service, which tells nothing about the backend?"""
+        known = self.kind.kinds.get(kind)
+        return known is not None and known.elsewhere
+
     @property
     def longest_delay_ms(self) -> int:
         """No entry can rightly be due later than this from now on."""
@@ -58,10 +66,12 @@ class Route:
 class Progress:
     """What a lane remembers between attempts; all of it may be forgotten by a restart.
 
-    `last_outcome` is monotonic. How fast the lane may send is in agent/pace.py.
+    `last_outcome` is monotonic. `elsewhere`: what the count of confirms was after each of the last
+    ones that tell nothing about the backend. How fast the lane may send is in agent/pace.py.
     """
 
     uncertain_in_row: int = 0
     rejected_in_row: list[str] = field(default_factory=list)
     storm: bool = False
     last_outcome: float = 0.0
+    elsewhere: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))

@@ -79,7 +79,7 @@ class Settling:
         `tried_at`: when the request began (monotonic). Raises DiskRefused at a stop only.
         """
         outcomes = await self._place(outcomes)
-        self._count_uncertain(outcomes)
+        self._count_uncertain(claims, outcomes)
         decisions = [self._judge(one, end) for one, end in zip(claims, outcomes, strict=True)]
         storm = self._notice_storm(decisions)
         if storm:
@@ -89,6 +89,7 @@ class Settling:
         if not await self._write([*settlements, *riders]):
             return
         await self._sweep(settlements)
+        self._note_elsewhere(settlements)
         if any(not isinstance(one, Postponed) or one.asked for one in outcomes):
             self._progress.last_outcome = self._clock.monotonic()
         if storm:
@@ -150,7 +151,24 @@ class Settling:
                 return
             self._log.debug("entry.superseded", entries=count, reason=one.reason)
 
-    def _count_uncertain(self, outcomes: Sequence[Outcome]) -> None:
+    def _note_elsewhere(self, settlements: Sequence[Settlement]) -> None:
+        """Remember which confirms are no word of the backend's own."""
+        delivered = self._outbox.delivered[self._route.name]
+        for one in settlements:
+            if isinstance(one, Confirm) and self._route.elsewhere(one.claim.kind):
+                self._progress.elsewhere.append(delivered)
+
+    def _others_confirmed(self, claim: Claim) -> bool:
+        """Has the backend taken another entry since this one failed?"""
+        seen = claim.confirms_seen
+        if seen is None:
+            return False
+        confirms = self._outbox.delivered[self._route.name] - seen
+        return confirms > sum(count > seen for count in self._progress.elsewhere)
+
+    def _count_uncertain(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> None:
+        if any(self._route.elsewhere(one.kind) for one in claims):
+            return
         errors = [one.error if isinstance(one, Unclear) else one for one in outcomes]
         if any(isinstance(one, Receipt) for one in errors):
             self._progress.uncertain_in_row = 0
@@ -177,12 +195,11 @@ class Settling:
                 return self._judge_error(claim, outcome)
 
     def _judge_error(self, claim: Claim, error: DeliveryError) -> Settled:
-        delivered = self._outbox.delivered[self._route.name]
         decision = decide(
             error,
             claim,
             self._route.policy,
-            others_confirmed=claim.confirms_seen is not None and claim.confirms_seen < delivered,
+            others_confirmed=self._others_confirmed(claim),
             uncertain_in_row=self._progress.uncertain_in_row,
             now=self._clock.now(),
             dice=self._dice,
@@ -193,7 +210,7 @@ class Settling:
     def _notice_storm(self, decisions: Sequence[Settled]) -> bool:
         """Has the backend begun to reject everything? Then it, not the entries, is at fault."""
         progress = self._progress
-        if any(isinstance(one.settlement, Confirm) for one in decisions):
+        if any(self._proves(one.settlement) for one in decisions):
             progress.rejected_in_row.clear()
             progress.storm = False
             return False
@@ -204,6 +221,10 @@ class Settling:
         if len(progress.rejected_in_row) >= STORM:
             progress.storm = True
         return progress.storm and any(one.rejected for one in decisions)
+
+    def _proves(self, settlement: Settlement) -> bool:
+        """Does it prove that the backend itself takes entries?"""
+        return isinstance(settlement, Confirm) and not self._route.elsewhere(settlement.claim.kind)
 
     def _spare(self, one: Settled) -> Settled:
         """In a storm nothing is buried: the entry waits, and another one is tried next."""
@@ -232,7 +253,8 @@ class Settling:
         ]
         if confirmed:
             scopes = {claim.scope for claim in confirmed if claim.scope is not None}
-            for scope in {WHOLE, *scopes, *map(outer, scopes)}:
+            whole = {WHOLE} if any(self._proves(one.settlement) for one in decisions) else set()
+            for scope in {*whole, *scopes, *map(outer, scopes)}:
                 await self._flow(scope)
         for claim in [one.settlement.claim for one in decisions if _is_found_out(one)]:
             if claim.scope is not None:

@@ -155,6 +155,7 @@ KIND = BackendKind(
             check=run_status.allowed,
             lifetime_seconds=run_status.LIFETIME_SECONDS,
             secret=run_status.CREDENTIAL,
+            elsewhere=True,
         ),
         "workflow": EntryKind(payload=Workflow, address=workflow_address, in_doubt="find"),
     },
