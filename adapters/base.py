@@ -87,7 +87,8 @@ class Parked(DeliveryError):
 
     A scope "a/b" is a part of the scope "a": an entry of "a" that is parked for "a/b" leaves
     its stream, so that the rest of "a" flows. `unknown`: the backend says that there is no such
-    scope; an entry of one that has never worked is rejected.
+    scope; an entry of one that has never worked is rejected. `retry_after`: seconds, if it was
+    asked for a time.
     """
 
     def __init__(
@@ -96,12 +97,14 @@ class Parked(DeliveryError):
         *,
         scope: str,
         unknown: bool = False,
+        retry_after: float | None = None,
         status: int | None = None,
         excerpt: str | None = None,
     ) -> None:
         super().__init__(detail, status=status, excerpt=excerpt)
         self.scope = scope
         self.unknown = unknown
+        self.retry_after = retry_after
 
 
 class Throttled(DeliveryError):

@@ -157,8 +157,10 @@ def _parked(
         seconds = policy.max_delay_seconds
         wish = RestWish("refused", error.detail, error.scope, seconds)
     else:
-        seconds = policy.backoff(kept.claim.tries, dice)
-        wish = RestWish("parked", error.detail, error.scope)
+        asked = policy.obey(error.retry_after)
+        seconds = policy.backoff(kept.claim.tries, dice) if asked is None else asked
+        state: RestState = "parked" if asked is None else "throttled"
+        wish = RestWish(state, error.detail, error.scope, asked)
     own = kept.claim.scope
     if own is not None and covers(error.scope, own):
         return Decision(kept, wish)

@@ -285,10 +285,13 @@ def parked(error: DeliveryError, job: str) -> Parked:
 
     Nothing is in doubt: the list is read before it is written again.
     """
-    detail = error.detail
-    if isinstance(error, Throttled) and error.retry_after is not None:
-        detail += f" (in {error.retry_after:g} s)"
     scope = job if isinstance(error, JobRefused) else job.partition("/")[0]
-    verdict = Parked(detail, scope=scope, status=error.status, excerpt=error.excerpt)
+    verdict = Parked(
+        error.detail,
+        scope=scope,
+        retry_after=error.retry_after if isinstance(error, Throttled) else None,
+        status=error.status,
+        excerpt=error.excerpt,
+    )
     verdict.side = error.side
     return verdict

@@ -192,6 +192,17 @@ def test_a_backend_is_obeyed_up_to_the_longest_that_we_allow(
         assert rested <= POLICY.max_retry_after_seconds
 
 
+@pytest.mark.parametrize("scope", ["jid", "jid/1"])
+def test_a_scope_is_obeyed_as_a_backend_is(scope: str) -> None:
+    asked = Parked("429", scope=scope, retry_after=7200)
+
+    decision = decided(asked, a_claim(scope="jid/1", stream="s"))
+
+    assert decision.rest == RestWish("throttled", "429", scope, POLICY.max_retry_after_seconds)
+    assert isinstance(decision.settlement, GiveBack)
+    assert decision.settlement.due_at == 0
+
+
 def test_who_is_told_the_same_time_again_and_again_spreads_ever_more() -> None:
     told = RestWish("throttled", "429", "", 30)
 
