@@ -243,11 +243,12 @@ class Lane:
     def _mind(self, group: Sequence[Claim], outcomes: Sequence[Outcome], tried_at: float) -> None:
         """Let the pace know what came of one request."""
         if (sign := sign_of(outcomes)) is not None:
+            elsewhere = self.route.elsewhere(group[0].kind)
             # A large file takes long without any haste of ours.
-            plain = not any(one.attachments for one in group)
+            plain = not elsewhere and not any(one.attachments for one in group)
             took = self._clock.monotonic() - tried_at if plain else None
             resting = self.rests.get() is not None
-            self.pace.heard(sign, began=tried_at, took=took, resting=resting)
+            self.pace.heard(sign, began=tried_at, took=took, resting=resting, elsewhere=elsewhere)
 
     async def _bring(self, claims: list[Claim]) -> Sequence[Outcome]:
         """Bring them in a task of its own, so that a stop cuts the sending and not the settling."""

@@ -115,15 +115,23 @@ class Pace:
         while self._ended[0] + seconds * CLOCK_MARGIN <= now:
             self._ended.popleft()
 
-    def heard(self, sign: Sign, *, began: float, took: float | None, resting: bool) -> None:
-        """What became of one request that began at `began`.
+    def heard(
+        self,
+        sign: Sign,
+        *,
+        began: float,
+        took: float | None,
+        resting: bool,
+        elsewhere: bool = False,
+    ) -> None:
+        """What became of one request that began at `began`. `elsewhere`: of another service.
 
         `took` None: it says nothing about the backend's load (a large file, a search). What
         fails while the backend rests only says that it is still away.
         """
         pressed = sign == "pressed" or (took is not None and self._is_late(took))
         if sign == "confirmed":
-            self.proven = True
+            self.proven |= not elsewhere  # that one was not shown our secret
             self._learn(took)
         if pressed and not resting:
             self._shrink(began)

@@ -97,6 +97,19 @@ async def test_it_does_not_end_a_storm_of_rejections(world: LaneWorld) -> None:
     assert "rejects everything" in rest.reason
 
 
+async def test_it_proves_no_secret_of_ours(world: LaneWorld) -> None:
+    world.lane.pace.proven = False
+    await world.accept(status("s"))
+    await world.live(5)
+    assert await world.state("s") == "delivered"
+    assert not world.lane.pace.proven
+
+    await world.accept(an_entry("e"))
+    await world.live(5)
+
+    assert world.lane.pace.proven
+
+
 async def test_its_own_rest_ends_by_its_own_confirm(world: LaneWorld) -> None:
     answers(world, proof, Parked("away", scope="other"))
     await world.accept(status("s"))

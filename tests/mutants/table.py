@@ -248,4 +248,25 @@ TABLE = (
         "                for one in group:\n                    one.future.set_exception(exc)\n",
         f"{WRITER}::test_a_request_that_fails_takes_only_itself_down",
     ),
+    Mutant(
+        "counters that could not be read are written over",
+        "adapters/elog/jid.py",
+        'rest.get("success", True) is True',
+        "True",
+        "tests/integration/test_elog_run_status.py::test_what_is_no_list_of_counters_writes_nothing",
+    ),
+    Mutant(
+        "a job's credential goes to whoever calls himself a job service",
+        "adapters/elog/jid.py",
+        "        return mine == (other.scheme, other.host, other.port, start)\n",
+        "        return self.host in other.host\n",
+        "tests/unit/test_elog_jid.py::test_another_place_is_not_taken",
+    ),
+    Mutant(
+        "a job service that is well lets posts be buried",
+        "agent/route.py",
+        "return known is not None and known.elsewhere",
+        "return False",
+        "tests/integration/test_lane_elsewhere.py::test_its_confirms_are_no_proof_that_others_pass",
+    ),
 )
