@@ -22,7 +22,7 @@ from adapters.preview import Preview
 JID_SECONDS = 10.0
 # No escapes, no user, no query, no back slash: what programs read differently is not taken.
 ADDRESS = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>(?:/[A-Za-z0-9_.~+-]+)*)/?",
     re.ASCII,
 )

@@ -49,9 +49,7 @@ class Workflows:
     async def define(self, request: Request) -> Response:
         """create_update_workflow_def."""
         where, user = self._admitted(request), str(request.scope["user"])
-        wanted = await _read(request)
-        if not wanted:
-            raise hard("Please pass in the workflow definition as a JSON document.")
+        wanted = await _read(request, "definition")
         _check(wanted, user)
         with self.store.lock:
             return _done(self._put(where, {**wanted, "run_as_user": user}))
@@ -76,10 +74,10 @@ class Workflows:
         return success(LOCATIONS)
 
     async def create_job(self, request: Request, where: Experiment) -> Response:
-        wanted = await _read(request)
+        wanted = await _read(request, "job")
         found = [one for one in where.definitions.values() if one["name"] == wanted["job_name"]]
         if not found:
-            raise soft(f"Cannot find workflow definition for {wanted['job_name']}", value=None)
+            raise soft(f"Cannot find job definition for {wanted['job_name']} ", value=None)
         job = {
             "run_num": wanted["run_num"],
             "def_id": found[0]["_id"],
@@ -91,7 +89,7 @@ class Workflows:
         return _done(_with_definition(where, job))
 
     async def update_job(self, request: Request, where: Experiment) -> Response:
-        wanted = await _read(request)
+        wanted = await _read(request, "job")
         job = where.jobs.get(object_id(wanted["_id"]))
         if job is None:
             raise soft("Cannot find workflow job", value=None)
@@ -144,13 +142,15 @@ def _check(wanted: Json, user: str) -> None:
         raise soft(told, value=None)
 
 
-async def _read(request: Request) -> Json:
+async def _read(request: Request, what: str) -> Json:
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise abort(415)
     try:
         read = json.loads(await request.body())
     except ValueError:
         raise abort(400) from None
+    if not read:
+        raise hard(f"Please pass in the workflow {what} as a JSON document.")
     if not isinstance(read, dict):
         raise crash()
     return read
