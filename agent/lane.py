@@ -174,7 +174,16 @@ class Lane:
         if self._trips:
             return None, LONGEST_NAP_SECONDS
         wait = rest.due - self._clock.monotonic()
-        return self._probe(rest.failures) if wait <= 0 else None, max(wait, 0.0)
+        return self._probe(rest.failures) if wait <= 0 else self._apart(), max(wait, 0.0)
+
+    def _apart(self) -> Wanted | None:
+        """While the backend rests: what another service takes, one by one."""
+        kinds = self.route.kinds_elsewhere
+        if not kinds:
+            return None
+        return Wanted(
+            kinds=kinds, closed=self.rests.closed_scopes(()), probing=self.rests.due_scopes()
+        )
 
     def _load(self, free: int) -> Wanted:
         """As much as the free slots take, and a second's worth where the rate is limited."""

@@ -40,8 +40,12 @@ class Route:
 
     def elsewhere(self, kind: str) -> bool:
         """Is this kind of entry taken by another service, which tells nothing about the backend?"""
-        known = self.kind.kinds.get(kind)
-        return known is not None and known.elsewhere
+        return kind in self.kinds_elsewhere
+
+    @property
+    def kinds_elsewhere(self) -> frozenset[str]:
+        """All kinds of entry that another service takes."""
+        return frozenset(name for name, one in self.kind.kinds.items() if one.elsewhere)
 
     @property
     def longest_delay_ms(self) -> int:

@@ -35,7 +35,7 @@ _HEADS = """
       AND (expires_at IS NULL OR expires_at > :now)
       AND (waits_for IS NULL OR NOT EXISTS (
             SELECT 1 FROM entry AS parent WHERE parent.id = entry.waits_for))
-      {closed}
+      {closed} {kinds}
     ORDER BY {order} LIMIT :limit {lock}
 """
 # `newest` is fixed while in doubt: a resend has to be identical to what may have landed.
@@ -138,16 +138,22 @@ def _heads(connection: Connection, backend: str, wanted: Wanted, now: int) -> li
     values: dict[str, Any] = {"backend": backend, "now": now}
     if wanted.closed:
         values["closed"] = list(wanted.closed)
+    if wanted.kinds:
+        values["kinds"] = sorted(wanted.kinds)
     ranges = {wanted.first: max(1, limit // FIRST_SHARE), "oldest": limit}
     found: dict[int, Row[Any]] = {}
     for where, most in ranges.items():
-        statement = heads_statement(connection, where, closed=bool(wanted.closed))
+        statement = heads_statement(
+            connection, where, closed=bool(wanted.closed), kinds=bool(wanted.kinds)
+        )
         for row in connection.execute(statement, {**values, "limit": most}):
             found.setdefault(row.seq, row)
     return list(found.values())
 
 
-def heads_statement(connection: Connection, where: str, *, closed: bool) -> TextClause:
+def heads_statement(
+    connection: Connection, where: str, *, closed: bool, kinds: bool = False
+) -> TextClause:
     """The heads in one range of the queue, in the index's own order."""
     due, order = _RANGES[where]
     outer = before_slash(connection, "scope")
@@ -157,10 +163,12 @@ def heads_statement(connection: Connection, where: str, *, closed: bool) -> Text
             due=due,
             order=order,
             closed=open_ones if closed else "",
+            kinds="AND kind IN :kinds" if kinds else "",
             lock=skip_locked(connection),
         )
     )
-    return statement.bindparams(bindparam("closed", expanding=True)) if closed else statement
+    lists = [name for name, used in (("closed", closed), ("kinds", kinds)) if used]
+    return statement.bindparams(*(bindparam(name, expanding=True) for name in lists))
 
 
 def choose(heads: Iterable[Row[Any]], wanted: Wanted) -> list[int]:

@@ -119,7 +119,8 @@ class Wanted:
     Kinds in `batched` may share a request. A kind in `riders` takes along the next entry of its
     stream, if that is of the kind named there. No entry of a scope in `closed` is wanted, and
     one at most of each scope in `probing`. A part of what is claimed is looked for at `first`:
-    the end of the queue that would otherwise wait for the whole backlog.
+    the end of the queue that would otherwise wait for the whole backlog. `kinds`: only these kinds
+    of entry; empty: all.
     """
 
     requests: int = 1
@@ -129,6 +130,7 @@ class Wanted:
     closed: tuple[str, ...] = ()
     probing: frozenset[str] = frozenset()
     first: Place = "oldest"
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

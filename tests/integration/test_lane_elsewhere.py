@@ -62,6 +62,33 @@ async def test_its_confirm_does_not_end_the_rest_of_the_backend(world: LaneWorld
     assert rest.failures > before.failures
 
 
+async def test_it_is_sent_while_the_backend_rests(world: LaneWorld) -> None:
+    answers(world, AWAY)
+    await world.accept(an_entry("e"))
+    await world.live(1200)
+    rest = await world.rest()
+    assert rest is not None
+    tried = len(world.adapter.sent)
+
+    await world.accept(*[status(f"s{n}") for n in range(5)])
+    await world.steps(12, seconds=0.1)
+
+    assert {await world.state(f"s{n}") for n in range(5)} == {"delivered"}
+    assert [keys for keys in world.adapter.sent[tried:] if keys == ["e"]] == []
+    assert await world.rest() == rest
+
+
+async def test_its_own_rest_is_kept_while_the_backend_rests(world: LaneWorld) -> None:
+    answers(world, AWAY, Parked("away", scope="other"))
+    await world.accept(an_entry("e"), *[status(f"s{n}") for n in range(5)])
+
+    rounds = await world.live(1200)
+
+    assert rounds < 400  # it looks around every five seconds
+    assert await world.rest() is not None
+    assert await world.rest("other") is not None
+
+
 async def test_its_confirms_are_no_proof_that_others_pass(world: LaneWorld) -> None:
     answers(world, LOST)
     await world.accept(an_entry("e"))

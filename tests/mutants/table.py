@@ -265,7 +265,7 @@ TABLE = (
     Mutant(
         "a job service that is well lets posts be buried",
         "agent/route.py",
-        "return known is not None and known.elsewhere",
+        "return kind in self.kinds_elsewhere",
         "return False",
         "tests/integration/test_lane_elsewhere.py::test_its_confirms_are_no_proof_that_others_pass",
     ),
