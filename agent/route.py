@@ -79,3 +79,12 @@ class Progress:
     storm: bool = False
     last_outcome: float = 0.0
     elsewhere: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def others_confirmed(self, seen: int | None, delivered: int) -> bool:
+        """Has the backend itself taken anything since its count of confirms was `seen`?
+
+        `delivered`: the count now. None: nothing has failed yet.
+        """
+        if seen is None:
+            return False
+        return delivered - seen > sum(count > seen for count in self.elsewhere)

@@ -158,14 +158,6 @@ class Settling:
             if isinstance(one, Confirm) and self._route.elsewhere(one.claim.kind):
                 self._progress.elsewhere.append(delivered)
 
-    def _others_confirmed(self, claim: Claim) -> bool:
-        """Has the backend taken another entry since this one failed?"""
-        seen = claim.confirms_seen
-        if seen is None:
-            return False
-        confirms = self._outbox.delivered[self._route.name] - seen
-        return confirms > sum(count > seen for count in self._progress.elsewhere)
-
     def _count_uncertain(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> None:
         if any(self._route.elsewhere(one.kind) for one in claims):
             return
@@ -195,11 +187,12 @@ class Settling:
                 return self._judge_error(claim, outcome)
 
     def _judge_error(self, claim: Claim, error: DeliveryError) -> Settled:
+        delivered = self._outbox.delivered[self._route.name]
         decision = decide(
             error,
             claim,
             self._route.policy,
-            others_confirmed=self._others_confirmed(claim),
+            others_confirmed=self._progress.others_confirmed(claim.confirms_seen, delivered),
             uncertain_in_row=self._progress.uncertain_in_row,
             now=self._clock.now(),
             dice=self._dice,

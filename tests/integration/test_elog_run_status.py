@@ -407,6 +407,23 @@ async def test_a_job_service_that_is_away_holds_no_post(
         assert {await world.state(f"s{n}") for n in range(25)} == {"delivered"}
 
 
+async def test_an_elog_that_is_away_holds_no_run_status(
+    elog: Served, jid: Served, tmp_path: Path
+) -> None:
+    elog.unplug()
+    async with lane(tmp_path, elog, jid) as world:
+        await world.accept(a_post("post"))
+        await world.live(300)
+        await world.accept(*[entry(jid, f"s{n}", {"n": n}, job=str(n)) for n in range(3)])
+        await world.steps(8, seconds=0.1)
+
+        assert {await world.state(f"s{n}") for n in range(3)} == {"delivered"}
+        assert await world.state("post") == "pending"
+        rest = await world.rest()
+        assert rest is not None
+        assert rest.state == "offline"
+
+
 async def test_a_job_that_is_refused_holds_no_other_job_and_no_post(
     elog: Served, jid: Served, tmp_path: Path
 ) -> None:
