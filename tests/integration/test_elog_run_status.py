@@ -389,22 +389,22 @@ async def test_a_job_service_that_is_away_holds_no_post(
 ) -> None:
     jid.unplug()
     async with lane(tmp_path, elog, jid) as world:
-        await world.accept(*[entry(jid, f"s{n}", {"n": n}, job=str(n)) for n in range(25)])
+        await world.accept(*[entry(jid, f"s{n}", {"n": n}, job=str(n)) for n in range(8)])
         for n in range(5):
             await world.accept(a_post(f"p{n}"))
-            await world.live(60)
+            await world.live(20)
 
         assert [one["content"] for one in elog.emulator.ledger()] == [f"p{n}" for n in range(5)]
         assert await world.rest() is None
         rest = await world.rest(f"jid 127.0.0.1:{jid.port}")
         assert rest is not None
         assert "cannot reach" in rest.reason
-        assert [await world.state(f"s{n}") for n in (0, 24)] == ["pending"] * 2
+        assert [await world.state(f"s{n}") for n in (0, 7)] == ["pending"] * 2
 
         jid.plug()
-        await world.live(1200)
+        await world.live(400)
 
-        assert {await world.state(f"s{n}") for n in range(25)} == {"delivered"}
+        assert {await world.state(f"s{n}") for n in range(8)} == {"delivered"}
 
 
 async def test_an_elog_that_is_away_holds_no_run_status(
@@ -413,7 +413,7 @@ async def test_an_elog_that_is_away_holds_no_run_status(
     elog.unplug()
     async with lane(tmp_path, elog, jid) as world:
         await world.accept(a_post("post"))
-        await world.live(300)
+        await world.live(70)
         await world.accept(*[entry(jid, f"s{n}", {"n": n}, job=str(n)) for n in range(3)])
         await world.steps(8, seconds=0.1)
 
@@ -450,7 +450,7 @@ async def test_of_the_same_counters_only_the_newest_are_sent(
         await world.accept(entry(jid, "last", {"status": "done"}))
         await world.live(5)
         jid.plug()
-        await world.live(600)
+        await world.live(100)
 
         shown = [await world.outbox.looks.show(one.id) for one in olds]
         assert {str((one or {})["state"]) for one in shown} == {"superseded"}

@@ -53,8 +53,8 @@ async def test_its_confirm_does_not_end_the_rest_of_the_backend(world: LaneWorld
     before = await world.rest()
     assert before is not None
 
-    await world.accept(*[status(f"s{n}") for n in range(20)])
-    await world.live(1200)
+    await world.accept(*[status(f"s{n}") for n in range(6)])
+    await world.live(150)
 
     rest = await world.rest()
     assert rest is not None
@@ -65,7 +65,7 @@ async def test_its_confirm_does_not_end_the_rest_of_the_backend(world: LaneWorld
 async def test_it_is_sent_while_the_backend_rests(world: LaneWorld) -> None:
     answers(world, AWAY)
     await world.accept(an_entry("e"))
-    await world.live(1200)
+    await world.live(70)
     rest = await world.rest()
     assert rest is not None
     tried = len(world.adapter.sent)
@@ -82,9 +82,9 @@ async def test_its_own_rest_is_kept_while_the_backend_rests(world: LaneWorld) ->
     answers(world, AWAY, Parked("away", scope="other"))
     await world.accept(an_entry("e"), *[status(f"s{n}") for n in range(5)])
 
-    rounds = await world.live(1200)
+    rounds = await world.live(200)
 
-    assert rounds < 400  # it looks around every five seconds
+    assert rounds < 70  # it looks around every five seconds
     assert await world.rest() is not None
     assert await world.rest("other") is not None
 
@@ -92,9 +92,9 @@ async def test_its_own_rest_is_kept_while_the_backend_rests(world: LaneWorld) ->
 async def test_its_confirms_are_no_proof_that_others_pass(world: LaneWorld) -> None:
     answers(world, LOST)
     await world.accept(an_entry("e"))
-    for n in range(12):
+    for n in range(6):
         await world.accept(status(f"s{n}"))
-        await world.live(120)
+        await world.live(40)
 
     shown = await world.shown("e")
     assert (shown["state"], shown["attempts"]) == ("pending", 0)
@@ -104,7 +104,7 @@ async def test_its_confirms_are_no_proof_that_others_pass(world: LaneWorld) -> N
 async def test_confirms_of_the_backend_itself_still_count(world: LaneWorld) -> None:
     world.adapter.script = [lambda claims: LOST if claims[0].key == "e" else proof(claims)] * 10_000
     await world.accept(an_entry("e"))
-    for n in range(12):
+    for n in range(6):
         await world.accept(status(f"s{n}"), an_entry(f"other{n}"))
         await world.live(120)
 
@@ -116,7 +116,7 @@ async def test_it_does_not_end_a_storm_of_rejections(world: LaneWorld) -> None:
     for n in range(25):
         await world.accept(an_entry(f"e{n}"), status(f"s{n}"))
         await world.live(1)
-    await world.live(600)
+    await world.live(60)
 
     assert {await world.state(f"e{n}") for n in range(25)} == {"pending"}
     rest = await world.rest()
@@ -144,7 +144,7 @@ async def test_its_own_rest_ends_by_its_own_confirm(world: LaneWorld) -> None:
     assert await world.rest("other") is not None
 
     answers(world, proof)
-    await world.live(600)
+    await world.live(100)
 
     assert await world.rest("other") is None
     assert await world.state("s") == "delivered"
