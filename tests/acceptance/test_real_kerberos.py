@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
 
+SPNEGO = b"\x06\x06\x2b\x06\x01\x05\x05\x02"  # 1.3.6.1.5.5.2, as a token begins with it
 OTHER = "mfxl1000223"  # not the active experiment
 Post = Callable[..., Any]
 
@@ -111,6 +112,7 @@ async def test_posts_arrive_as_the_principal_each_with_a_token_of_its_own(
         ("three", "pi1"),
     ]
     assert len(set(gate.seen)) == len(gate.seen) == 3
+    assert all(SPNEGO in base64.b64decode(token)[:16] for token in gate.seen)
     assert not served.emulator.people.tickets(gate.seen[0])  # and one that it saw is worth nothing
 
 

@@ -109,18 +109,18 @@ async def test_a_token_that_is_not_taken_is_replaced_once_within_the_attempt(
     tmp_path: Path,
 ) -> None:
     guard = Guard(tmp_path)
-    guard.prints("old", "new", "newer")
+    guard.prints("old", "new", "newer", "newest")
 
     async with guarded(guard) as ask:
         await ask()
         guard.good = {"new"}
         replaced, kept = await ask(), await ask()
-        guard.good = set()
-        refused = await ask()
+        guard.good = {"newest"}
+        refused, at_last = await ask(), await ask()
 
-    assert (replaced, kept, refused) == (200, 200, 401)
-    assert guard.shown == ["old", "old", "new", "new", "new", "newer"]
-    assert guard.runs == 3
+    assert (replaced, kept, refused, at_last) == (200, 200, 401, 200)
+    assert guard.shown == ["old", "old", "new", "new", "new", "newer", "newest"]
+    assert guard.runs == 4
 
 
 async def test_the_same_token_again_is_not_sent_again(tmp_path: Path) -> None:
@@ -162,6 +162,18 @@ async def test_a_command_that_hangs_costs_one_attempt_and_nothing_is_sent(tmp_pa
             await ask()
 
     assert cut.value.unshown
+    assert guard.shown == []
+
+
+async def test_a_credential_that_took_all_the_time_is_not_sent(tmp_path: Path) -> None:
+    guard = Guard(tmp_path)
+    (tmp_path / "token").write_text("t")
+    auth = AuthOptions(method="bearer", token_file=str(tmp_path / "token"))
+
+    async with guarded(guard, auth, attempt_timeout_seconds=1e-9) as ask:
+        with pytest.raises(Unreachable, match="no time was left"):
+            await ask()
+
     assert guard.shown == []
 
 
