@@ -55,6 +55,8 @@ class Accounts:
         self._check(experiment, as_person=as_person)
         if self.operator is None or as_person:
             return self.person
+        if experiment == CURRENT:
+            return self.operator  # which one that is may be asked by anybody
         return self.operator if await self._active.name() == experiment else self.person
 
     def likely(self, experiment: str, *, as_person: bool) -> tuple[Account, str | None]:

@@ -252,6 +252,18 @@ async def test_an_operators_password_that_is_wrong_is_shown_to_nobody_twice(
     assert served.faulty.requests.total() == 2
 
 
+async def test_which_experiment_is_the_current_one_is_asked_as_the_operator(
+    served: Served,
+) -> None:
+    logbook = Logbook(a_site(served.url, auth=AUTO))
+
+    answer, who = await logbook.ask("GET", "/lgbk/ws/activeexperiments", "current")
+    await logbook.close()
+
+    assert (answer.status, who.account) == (200, "mfxopr")
+    assert asked(served) == ["ws-auth activeexperiments 1"]
+
+
 @pytest.mark.parametrize("may", [True, False], ids=["may", "may not"])
 async def test_what_only_people_may_do_is_never_tried_as_the_operator(
     served: Served, *, may: bool
