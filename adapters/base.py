@@ -38,11 +38,11 @@ class DeliveryError(Exception):
     """Delivery did not end in proof. `detail` is for the person at 3 am.
 
     `side` says whose trouble it is; `status` and `excerpt` keep what the backend answered.
-    `unshown`: it came before any credential was shown to anybody.
+    `shown_to`: who saw a credential of ours, at most; what nobody saw locks no account.
     """
 
     side: Side = "backend"
-    unshown = False
+    shown_to: Literal["nobody", "kdc", "backend"] = "backend"
 
     def __init__(
         self, detail: str, *, status: int | None = None, excerpt: str | None = None

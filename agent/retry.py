@@ -146,7 +146,7 @@ def _refused(error: Refused, claim: Claim, policy: Policy) -> Decision:
     )
     secret = error.credentials and policy.has_secret
     # What was shown to nobody locks no account: a command that needs the network, too, is tried on.
-    seconds = policy.auth_retry_seconds if secret and not error.unshown else None
+    seconds = policy.auth_retry_seconds if secret and error.shown_to != "nobody" else None
     return Decision(settlement, RestWish("refused", error.detail, "", seconds, secret))
 
 

@@ -22,5 +22,5 @@ def unusable(site: Site, reason: str) -> DeliveryError:
 
 def unshown(error: DeliveryError) -> DeliveryError:
     """Mark an error as one that came before any credential was shown to anybody."""
-    error.unshown = True
+    error.shown_to = "nobody"
     return error

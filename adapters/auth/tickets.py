@@ -49,7 +49,10 @@ def verdict(site: Site, trouble: Trouble) -> DeliveryError:
         return unshown(error)
     detail = _detail(f"backends.{site.name}.auth", trouble, told)
     error = Refused(detail, credentials=True)
-    return error if code in WRONG_KEY | NO_ACCOUNT else unshown(error)
+    if code not in WRONG_KEY | NO_ACCOUNT:
+        return unshown(error)
+    error.shown_to = "kdc"
+    return error
 
 
 _AWAY = (

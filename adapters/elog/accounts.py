@@ -2,10 +2,11 @@
 
 An operator account may write only to the experiment that is active on its instrument's station
 (elog sheet, sections 1 and 3.1). Promises: standby, or an instrument that the eLog does not know,
-is no error, but a matter for the person; what the eLog said is kept for a minute at most. Raises
-only DeliveryErrors.
+is no error, but a matter for the person; what the eLog said is kept for a minute at most. With two
+accounts, what the person cannot do holds up no entry of the operator's. Raises only DeliveryErrors.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from adapters.auth.basic import username_of
 from adapters.auth.kerberos import whose
 from adapters.auth.options import AuthOptions, operator_of, person_of
+from adapters.auth.secrets import unshown
 from adapters.base import DeliveryError, Parked, Refused, Site, Throttled, Unreachable
 from adapters.elog.payloads import CURRENT
 from adapters.elog.verdicts import Asked, is_hard_refusal, value_of
@@ -23,6 +25,9 @@ from adapters.http import Answer, HttpClient
 GATES = {"none": "ws", "basic": "ws-auth", "bearer": "ws-jwt", "kerberos": "ws-kerb"}
 
 ACTIVE = "/lgbk/ws/activeexperiment_for_instrument_station"
+REFUSED_MS = 3600_000
+UNAUTHORIZED = 401
+GOES_ON = "What the operator account may write goes on meanwhile"
 KEPT_MS = 60_000  # a switch of the experiment is noticed by then, and by its first 403 at once
 
 
@@ -49,6 +54,7 @@ class Accounts:
         self.person = account(site, person_of(site.auth) if is_auto else site.auth)
         self.operator = account(site, operator_of(site.auth)) if is_auto else None
         self._active = active
+        self._key = RefusedKey(site, self.person.auth)
 
     async def of(self, experiment: str, *, as_person: bool) -> Account:
         """Who asks for something in the experiment. Raises Parked where nobody may."""
@@ -87,15 +93,60 @@ class Accounts:
         self._active.forget()
         return self.person if refused == self.operator else self.operator
 
-    def without(self, missing: Account, error: DeliveryError, scope: str) -> DeliveryError:
-        """The verdict where a credential of `missing` could not be had.
+    def check(self, asking: Account) -> None:
+        """Raise what a Kerberos server has said of the person's key, rather than ask it again."""
+        if self.operator is not None and asking == self.person and (said := self._key.refused()):
+            raise unshown(Refused(said, credentials=True))
 
-        With two accounts, what the person cannot do must not hold up the operator's entries.
-        """
-        if self.operator is None or missing != self.person or not error.unshown:
+    def without(self, missing: Account, error: DeliveryError, scope: str) -> DeliveryError:
+        """The verdict where a credential of `missing` could not be had."""
+        if self.operator is None or missing != self.person or error.shown_to == "backend":
             return error
-        detail = f"{error.detail}. What the operator account may write goes on meanwhile"
-        return Parked(detail, scope=scope)
+        if error.shown_to == "kdc":
+            self._key.refuse(error.detail)
+        return Parked(f"{error.detail}. {GOES_ON}", scope=scope)
+
+    def unwanted(self, asking: Account, answer: Answer, url: str, scope: str) -> Parked | None:
+        """The verdict where the eLog does not take the person's ticket or token, and only that.
+
+        Neither of them locks an account, and the operator has another credential.
+        """
+        if self.operator is None or asking != self.person or answer.status != UNAUTHORIZED:
+            return None
+        detail = f"{url} answered 401: the credentials of {asking.name} are not accepted. {GOES_ON}"
+        return Parked(detail, scope=scope, status=answer.status, excerpt=answer.text)
+
+
+class RefusedKey:
+    """Keeps in mind that a Kerberos server refused a keytab: trying on would lock the account.
+
+    It is tried again once the keytab is another one, or after an hour.
+    """
+
+    def __init__(self, site: Site, auth: AuthOptions) -> None:
+        self._site = site
+        self._file = str(auth.keytab_file)
+        self._told: tuple[int, str, str] | None = None
+
+    def refuse(self, said: str) -> None:
+        """It was refused just now."""
+        self._told = (self._site.now(), self._fingerprint(), said)
+
+    def refused(self) -> str | None:
+        """What was said of it; None: it may be tried."""
+        if self._told is None:
+            return None
+        at, fingerprint, said = self._told
+        if 0 <= self._site.now() - at < REFUSED_MS and fingerprint == self._fingerprint():
+            return said
+        self._told = None
+        return None
+
+    def _fingerprint(self) -> str:
+        try:
+            return hashlib.sha256(self._site.find_secret(self._file).read_bytes()).hexdigest()
+        except OSError as exc:
+            return type(exc).__name__
 
 
 class Active:

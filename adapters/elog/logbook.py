@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from adapters.base import DeliveryError, Site
+from adapters.base import DeliveryError, Parked, Site
 from adapters.elog import proofs, runs, search
 from adapters.elog.accounts import Account, Accounts, Active
 from adapters.elog.verdicts import Asked
@@ -46,18 +46,15 @@ class Logbook:
         account = await self._accounts.of(experiment, as_person=as_person)
         url = self._address(account, path)
         asked = Asked(url, experiment, account.name)
-        try:
-            answer = await self._http.request(method, url, auth=account.auth, **request)
-        except DeliveryError as error:
-            raise self._accounts.without(account, error, scope) from error
+        answer = await self._asked_as(account, scope, method, url, request)
         other = self._accounts.other(account) if answer.status == FORBIDDEN else None
         if other is None or as_person:
             return answer, asked
+        url = self._address(other, path)
         try:
-            url = self._address(other, path)
-            answer = await self._http.request(method, url, auth=other.auth, **request)
+            answer = await self._asked_as(other, scope, method, url, request)
         except DeliveryError as error:
-            if not error.unshown:
+            if error.shown_to != "nobody" and not isinstance(error, Parked):
                 raise
             both = f"{account.name} (as {other.name} it cannot be tried: {error.detail})"
             return answer, replace(asked, account=both)
@@ -116,6 +113,19 @@ class Logbook:
     async def close(self) -> None:
         """Close connections."""
         await self._http.close()
+
+    async def _asked_as(
+        self, account: Account, scope: str, method: str, url: str, request: dict[str, Any]
+    ) -> Answer:
+        """The answer to one account. Raises Parked where only the person cannot be had."""
+        try:
+            self._accounts.check(account)
+            answer = await self._http.request(method, url, auth=account.auth, **request)
+        except DeliveryError as error:
+            raise self._accounts.without(account, error, scope) from error
+        if (parked := self._accounts.unwanted(account, answer, url, scope)) is not None:
+            raise parked
+        return answer
 
     def _address(self, account: Account, path: str) -> str:
         return f"{self._url}/{account.gate}/lgbk{path}"

@@ -126,7 +126,7 @@ async def test_the_address_may_be_another_than_the_services_name(
 
     assert isinstance(named, Receipt), named
     assert isinstance(wrong, Refused)
-    assert wrong.unshown  # nothing that could be locked: tried again by itself
+    assert wrong.shown_to == "nobody"  # nothing that could be locked: tried again by itself
     assert "HTTP@elsewhere" in wrong.detail
     assert "backends.elog.auth.service" in wrong.detail
 
@@ -136,7 +136,7 @@ async def test_tickets_are_renewed_before_they_end_and_then_wait_for_the_kdc(
 ) -> None:
     as_brief = post(auth=by(kdc.add("brief", "-maxlife", "2seconds"), "brief"))
     ends = time.monotonic() + 20
-    while kdc.tickets_given("brief") < 3 and time.monotonic() < ends:
+    while kdc.told("ISSUE", "brief") < 3 and time.monotonic() < ends:
         verdict = await as_brief()  # 403: nobody knows them there, but their ticket is good
         assert isinstance(verdict, Parked), verdict
         assert "brief" in verdict.detail
@@ -147,7 +147,7 @@ async def test_tickets_are_renewed_before_they_end_and_then_wait_for_the_kdc(
     finally:
         kdc.start()
 
-    assert kdc.tickets_given("brief") >= 3
+    assert kdc.told("ISSUE", "brief") >= 3
     assert isinstance(verdict, Unreachable)
     assert "KDC" in verdict.detail
     assert isinstance(await as_brief(), Parked)
@@ -256,7 +256,7 @@ async def test_a_keytab_that_is_worth_nothing_is_told_in_words(
     assert "is no keytab" in told["no keytab"].detail
     assert "No such file" in told["no file"].detail
     # What the KDC itself has refused may lock an account; the rest was seen by nobody.
-    assert [case for case, one in told.items() if not one.unshown] == [
+    assert [case for case, one in told.items() if one.shown_to != "nobody"] == [
         "an old key",
         "an account that is gone",
     ]
@@ -275,7 +275,7 @@ async def test_without_a_keytab_the_users_own_tickets_are_taken(
     arrived = await as_user("arrived")
 
     assert isinstance(none_yet, Refused)
-    assert none_yet.unshown  # tried on, so that a kinit is noticed by itself
+    assert none_yet.shown_to == "nobody"  # tried on, so that a kinit is noticed by itself
     assert "kinit" in none_yet.detail
     assert isinstance(arrived, Receipt), arrived
     assert served.emulator.ledger()[0]["author"] == "pi1"
@@ -306,3 +306,34 @@ async def test_auto_is_the_operator_where_that_is_active_and_the_principal_elsew
         (OTHER, "pi1"),
         (EXPERIMENT, "mfxopr"),
     ]
+
+
+async def test_auto_does_not_try_a_refused_key_again_and_the_operator_goes_on(
+    kdc: Kdc, served: Served, post: Post
+) -> None:
+    keytab = kdc.add("worn")
+    wrong, good = keytab.read_bytes(), kdc.keytab("worn", "worn").read_bytes()
+    keytab.write_bytes(wrong)
+    served.emulator.people.grants[OTHER]["worn"] = "Writer"
+    operator = {"username": "{instrument}opr", "password_file": "password"}
+    person = {"keytab_file": str(keytab), "principal": "worn"}
+    now = [1_000_000_000_000]
+    auth = AuthOptions(method="auto", operator=operator, kerberos=person)
+    by_itself = post(auth=auth, now=lambda: now[0])
+
+    first = await by_itself(experiment=OTHER)
+    asked = kdc.told("PREAUTH_FAILED", "worn")
+    second = await by_itself(experiment=OTHER)
+    goes_on = await by_itself()
+    untouched = kdc.told("PREAUTH_FAILED", "worn")
+    now[0] += 3600_000
+    third = await by_itself(experiment=OTHER)
+    an_hour_later = kdc.told("PREAUTH_FAILED", "worn")
+    keytab.write_bytes(good)
+    mended = await by_itself(experiment=OTHER)
+
+    assert all(isinstance(one, Parked) and one.scope == OTHER for one in (first, second, third))
+    assert "make the keytab anew" in second.detail
+    assert 0 < asked == untouched < an_hour_later
+    assert isinstance(goes_on, Receipt), goes_on
+    assert isinstance(mended, Receipt), mended

@@ -238,6 +238,21 @@ async def test_a_person_without_a_credential_holds_up_no_entry_of_the_operator(
     assert "mfxopr (as the account of our token it cannot be tried" in neither.detail
 
 
+async def test_a_persons_token_that_the_proxy_refuses_holds_up_no_entry_of_the_operator(
+    served: Served, connect: Connect
+) -> None:
+    secrets = {"password": "secret", "token": "stale"}
+    adapter = connect(served, auth=AUTO, read_secret=secrets.__getitem__)
+
+    waits = await verdict_of(adapter, a_post(experiment=OTHER))
+    goes_on = await verdict_of(adapter, a_post())
+
+    assert isinstance(waits, Parked)
+    assert (waits.scope, waits.status) == (OTHER, 401)
+    assert "the account of our token are not accepted" in waits.detail
+    assert isinstance(goes_on, Receipt)
+
+
 async def test_an_operators_password_that_is_wrong_is_shown_to_nobody_twice(
     served: Served, connect: Connect
 ) -> None:

@@ -161,7 +161,7 @@ async def test_a_command_that_hangs_costs_one_attempt_and_nothing_is_sent(tmp_pa
         with pytest.raises(Unreachable, match=r"backends\.peer\.auth: no credential") as cut:
             await ask()
 
-    assert cut.value.unshown
+    assert cut.value.shown_to == "nobody"
     assert guard.shown == []
 
 

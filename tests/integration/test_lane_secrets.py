@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ async def test_the_same_wrong_secret_is_not_tried_again_for_an_hour(world: LaneW
 
 async def test_what_was_shown_to_nobody_is_tried_on(world: LaneWorld) -> None:
     unusable = Refused("the command failed", credentials=True)
-    unusable.unshown = True
+    unusable.shown_to = "nobody"
     await world.accept("a")
     world.adapter.script = [unusable] * 3
 
@@ -42,11 +43,11 @@ async def test_what_was_shown_to_nobody_is_tried_on(world: LaneWorld) -> None:
     assert await world.state("a") == "delivered"
 
 
-@pytest.mark.parametrize("unshown", [False, True])
-async def test_a_changed_secret_is_tried_at_once(tmp_path: Path, *, unshown: bool) -> None:
+@pytest.mark.parametrize("shown_to", ["nobody", "kdc", "backend"])
+async def test_a_changed_secret_is_tried_at_once(tmp_path: Path, shown_to: Any) -> None:
     secret = ["wrong"]
     refused = Refused("401", credentials=True)
-    refused.unshown = unshown
+    refused.shown_to = shown_to
     with lane_world(tmp_path, credentials=lambda: secret[0]) as world:
         await world.accept("a")
         world.adapter.script = [refused]

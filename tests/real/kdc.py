@@ -55,7 +55,8 @@ class Kdc:
             f"[kdcdefaults]\n kdc_listen = 127.0.0.1:{self.port}\n"
             f" kdc_tcp_listen = 127.0.0.1:{self.port}\n"
             f"[realms]\n {REALM} = {{\n  database_name = {folder}/principals\n"
-            f"  key_stash_file = {folder}/stash\n  acl_file = {folder}/acl\n }}\n"
+            f"  key_stash_file = {folder}/stash\n  acl_file = {folder}/acl\n"
+            "  default_principal_flags = +preauth\n }\n"
             f"[logging]\n kdc = FILE:{folder}/kdc.log\n"
         )
 
@@ -114,11 +115,11 @@ class Kdc:
     def administer(self, query: str) -> None:
         self._run("kadmin.local", "-r", REALM, "-q", query)
 
-    def tickets_given(self, principal: str) -> int:
-        """How often the principal has got its first ticket."""
+    def told(self, word: str, principal: str) -> int:
+        """How often it has said this of the principal: ISSUE, or PREAUTH_FAILED."""
         log = (self.folder / "kdc.log").read_text()
-        issued = [line for line in log.splitlines() if "AS_REQ" in line and "ISSUE" in line]
-        return sum(f" {principal}@{REALM} for " in line for line in issued)
+        about = [line for line in log.splitlines() if f"{principal}@{REALM} for " in line]
+        return sum("AS_REQ" in line and word in line for line in about)
 
     def _run(self, name: str, *arguments: str) -> None:
         subprocess.run(
