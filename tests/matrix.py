@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 
+from adapters.auditor.comparing import BLIND_MS
 from adapters.base import AuthOptions, DeliveryError, Site, TlsOptions
+from adapters.event_manager.dialect import KEPT_MS
 from adapters.event_manager.wire import wire_body
 from adapters.registry import KINDS
 from storage.entry import Claim, Doubt, Receipt
@@ -75,7 +77,8 @@ class Row:
     belong to what it says? `probes`: the answer decides nothing about the entry, what is sent
     afterwards does. `options`: settings of the backend. `apart`: another service than the backend
     answers, whose trouble must never become the backend's: all that is no proof parks. `after`: it
-    is asked when the verdict is known already.
+    is asked when the verdict is known already. `kept_ms`: how long an adapter
+    goes by the last answer without asking again.
     """
 
     kind: str
@@ -94,6 +97,7 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     apart: bool = False
     after: bool = False
+    kept_ms: int = 0
 
     def __str__(self) -> str:
         aim = "find" if self.find else "deliver"
@@ -128,6 +132,7 @@ class Asking:
         kind = KINDS[row.kind]
         self.row = row
         self.network = Network(row)
+        self.now = NOW
         self.adapter = kind.adapter(
             Site(
                 name="b",
@@ -139,13 +144,14 @@ class Asking:
                 tls=TlsOptions(),
                 options=kind.options(**row.options),
                 read_secret=lambda _: "",
-                now=lambda: NOW,
+                now=lambda: self.now,
             )
         )
 
     async def outcome(self, answer: Said, **headers: str) -> Receipt | DeliveryError | None:
         """What becomes of the claims, all the same; None: not there."""
         self.network.answer, self.network.headers = answer, headers
+        self.now += self.row.kept_ms
         self.network.sent.clear()
         try:
             if self.row.find:
@@ -218,6 +224,7 @@ AUDITOR = [
         around={"POST /record": REPEATED[0]},
         probes=True,
         after=True,
+        kept_ms=BLIND_MS,
     ),
     Row("auditor", "record", "POST /records", RECORDS, STORED, judges=auditor_judges),
     Row(
@@ -423,6 +430,7 @@ EVENT_MANAGER = [
             "GET /definition": said(404, {"detail": "Not Found"}),
         },
         probes=True,
+        kept_ms=KEPT_MS,
     ),
 ]
 

@@ -41,7 +41,8 @@ def wire_body(claim: Claim, zone: tzinfo | None = None) -> Json:
     if (local := _local_time(body)) is not None:
         made_at = EPOCH + timedelta(milliseconds=claim.created_at)
         moment = zoned(local, zone, made_at=made_at)
-        body["event_timestamp"] = body["event_timestamp"] if moment is None else moment.isoformat()
+        if moment is not None:
+            body["event_timestamp"] = moment.isoformat()
     return body
 
 
@@ -53,9 +54,10 @@ def type_in(body: Json) -> str:
 def adapted(body: Json, event_type: str, *, first_sent_at: int, options: Options) -> Json:
     """A wire body for a server that calls its type `event_type`, without an alert if it is late."""
     changes: Changes = {}
-    if event_type == UNKNOWN != type_in(body):
-        changes["event_type"] = (type_in(body), UNKNOWN)
-    elif event_type != type_in(body):
+    ours = type_in(body)
+    if event_type == UNKNOWN and ours != UNKNOWN:
+        changes["event_type"] = (ours, UNKNOWN)
+    elif event_type != ours:
         body = {**body, "event_type": event_type}  # the same type by another name
     changes |= silencing(body, first_sent_at, options)
     return altered(body, changes)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.base import Limit, Throttled
+from adapters.base import Limit, Throttled, Verdict
 from adapters.event_manager import KIND, EventManagerAdapter
 from storage.entry import Doubt, Receipt
 from tests.adapter_lane import adapter_lane, drained, lived
@@ -80,7 +80,7 @@ async def test_a_mail_server_that_hangs_delays_an_event_and_mails_it_once(
     server.mail.behave("hang")
     try:
         async with adapter_lane(
-            tmp_path, KIND, lambda now: site_for(server.url, limit=0.4, now=now)
+            tmp_path, KIND, lambda now: site_for(server.url, limit=1.0, now=now)
         ) as world:
             await world.accept(entry)
             await lived(world)
@@ -111,18 +111,21 @@ async def test_a_late_error_is_stored_without_a_mail_if_that_is_wished(
 
 
 async def test_a_rate_limit_is_learnt_and_never_costs_an_event(server: RealEventManager) -> None:
-    if server.version == "0.5.2":
-        expected: list[Limit] = []  # it has none
-    else:
-        expected = [Limit(50, 1), Limit(300, 60)]
+    limited = server.version != "0.5.2"
+    outcomes: list[Verdict] = []
     async with gateway(server.url) as url, adapter_for(url) as adapter:
-        await adapter.deliver([a_claim({})])
-        known = KIND.limits(adapter)
-        outcomes = [await verdict(adapter, a_claim({"log_level": 0})) for _ in range(60)]
+        # However slow this machine is: the last one is beyond 300 in a minute.
+        while len(outcomes) < (301 if limited else 60):
+            outcomes.append(await verdict(adapter, a_claim({"log_level": 0})))
+            if len(outcomes) == 1:
+                known = KIND.limits(adapter)
+            if not isinstance(outcomes[-1], Receipt):
+                break
 
-    assert known == expected
-    refused = [one for one in outcomes if not isinstance(one, Receipt)]
-    assert bool(refused) == bool(expected)
-    for one in refused:
-        assert isinstance(one, Throttled)
-        assert one.retry_after == 1
+    assert known == ([Limit(50, 1), Limit(300, 60)] if limited else [])
+    if limited:
+        refused = outcomes.pop()
+        assert isinstance(refused, Throttled)
+        assert refused.retry_after
+    assert all(isinstance(one, Receipt) for one in outcomes)
+    assert len(outcomes) >= 50
