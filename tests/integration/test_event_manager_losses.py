@@ -36,10 +36,12 @@ def manager(server: Served) -> EventManager:
 
 
 def events_lane(
-    folder: Path, server: Served, *, limit: float = 10, **route: Any
+    folder: Path, server: Served, *, limit: float = 10, suppress: bool = False, **route: Any
 ) -> AbstractAsyncContextManager[LaneWorld]:
+    options = {"alert_late": "suppress"} if suppress else {}
+
     def site(now: Any) -> Any:
-        return site_for(server.url, limit=limit, now=now)
+        return site_for(server.url, limit=limit, now=now, **options)
 
     return adapter_lane(folder, KIND, site, **{"concurrency": 4, **route})
 
@@ -122,6 +124,27 @@ async def test_one_event_that_can_never_be_stored_is_a_dead_letter_and_the_other
     assert (shown["last_error"]["class"], shown["history"][0]["status"]) == ("Uncertain", 500)
     assert "Internal Server Error" in shown["history"][0]["excerpt"]
     assert server.faulty.requests["POST /event"] < len(entries) + 12
+
+
+@pytest.mark.parametrize("tried_in_time", [True, False])
+async def test_late_is_what_was_not_tried_in_time_however_long_it_is_in_doubt(
+    server: Served, manager: EventManager, tmp_path: Path, *, tried_in_time: bool
+) -> None:
+    entry = an_event(log_level=40)
+    server.fault("drop_before", method="POST" if tried_in_time else "", times=1)
+    async with events_lane(tmp_path, server, suppress=True) as world:
+        await world.accept(entry)
+        if tried_in_time:
+            await lived(world)  # it went out, and nobody knows whether it arrived
+        server.unplug()
+        await world.live(3600)
+        server.plug()
+        await drained(world)
+
+    (stored,) = manager.ledger()
+    note = {} if tried_in_time else {"holdfast": {"log_level": 40}}
+    assert (stored["log_level"], stored["event_data"]) == (40 if tried_in_time else 30, note)
+    assert manager.mails[entry.id] == tried_in_time
 
 
 async def test_after_an_outage_errors_go_first_within_the_limits_and_nothing_waits_for_ever(
