@@ -55,7 +55,7 @@ from adapters.base import (
 )
 from adapters.http import Answer, HttpClient, refusal_of_us
 from adapters.preview import Preview
-from storage.entry import Claim, Delivered, Doubt, Receipt
+from storage.entry import Claim, Compared, Delivered, Doubt, Receipt
 
 BODY_LIMIT = 2_097_152  # bytes; compiled into the server (AUDITOR sheet, section 1.1)
 DOUBTS_IN_A_ROW = 3  # lost answers after which the rest of a `deliver` is not tried
@@ -239,8 +239,8 @@ class AuditorAdapter:
         if is_stored(answer):
             return self._receipt(item, with_rider=item.rides)
         if is_repeat(answer):
-            seen = self._comparison and await self._comparison.of(item.claim)
-            return replace(self._receipt(item), duplicate=True, compared=seen or "not verified")
+            compared = await self._compared(item.claim)
+            return replace(self._receipt(item), duplicate=True, compared=compared)
         return no_proof(answer, f"{self._url}/record")
 
     async def _add_together(self, parcel: list[Item]) -> Sequence[Verdict]:
@@ -264,6 +264,10 @@ class AuditorAdapter:
             waits = may_still_come(age_seconds, item.claim.tries, self._wait_seconds)
             return unknown_record(answer, item.record_id, waits=waits)
         return no_proof(answer, f"{self._url}/record")
+
+    async def _compared(self, claim: Claim) -> Compared:
+        """What is there of a record that exists already."""
+        return "not verified" if self._comparison is None else await self._comparison.of(claim)
 
     async def _get(self, record_id: str) -> Answer:
         return await self._http.request("GET", self._place(record_id))
