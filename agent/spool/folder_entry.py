@@ -1,22 +1,23 @@
 """NAME.entry/: one entry with its files. The files are staged first, then the entry is judged.
 
-`entry.json` (or `entry.md`, for a post) says what it is; attached are the files that its
-envelope lists, or all files beside it. Names that begin with "." or end with "~" are left by
+`entry.json` (or `entry.md` or `entry.txt`, for a post) says what it is; attached are the files
+that its envelope lists, or all files beside it; the images that a Markdown text shows have to be
+among them. Names that begin with "." or end with "~" are left by
 editors and file managers: not attached unless listed.
 """
 
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from agent.refusal import Refusal
 from agent.spool import files, formats
 from agent.spool.formats import Beside, Flaw, Unacceptable
 from agent.spool.listing import Look, Part, ignored
 from agent.spool.readiness import Due
+from agent.spool.staging import InThread, stage
 from agent.spool.taking import (
     Blocked,
     Item,
@@ -24,22 +25,11 @@ from agent.spool.taking import (
     Terms,
     check_removable,
     draft_of,
-    flaws_of,
     judge,
     open_part,
     read_body,
 )
 from storage.entry import Attachment
-
-InThread = Callable[..., Awaitable[Any]]
-
-
-class Postponed(Exception):
-    """The agent cannot take it now, whatever it is; `refusal` says why."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.refusal = refusal
 
 
 @dataclass(slots=True)
@@ -119,7 +109,8 @@ def _read(inside: Inside) -> None:
     look, terms = inside.look, inside.terms
     bodies = [name for name in formats.ENTRY_FILES if inside.part(name)]
     if len(bodies) != 1:
-        raise Unacceptable(Flaw("exactly one of entry.json and entry.md has to be in it"))
+        names = ", ".join(formats.ENTRY_FILES)
+        raise Unacceptable(Flaw(f"exactly one of these has to be in it: {names}"))
     folder = look.folder
     formats.check_suffix(bodies[0], terms.intake.kinds(folder.backend), folder.kind)
     with inside.open(bodies[0]) as source:
@@ -129,12 +120,18 @@ def _read(inside: Inside) -> None:
     inside.body, inside.hint = read_body(bodies[0], read, folder.backend, terms)
     listed = formats.listed_files(inside.body)
     inside.all_files = listed is None
-    inside.beside = _all_beside(look, bodies[0]) if listed is None else _found(inside, listed)
+    shown = formats.shown_files(inside.body) if bodies[0].endswith(formats.NOTE) else []
+    inside.beside = _found(inside, [*(listed or ()), *shown])
+    if listed is None:
+        described = {one.name: one for one in inside.beside}
+        inside.beside = tuple(
+            described.get(name, Beside(name)) for name in _beside(look, bodies[0])
+        )
 
 
-def _all_beside(look: Look, body: str) -> tuple[Beside, ...]:
-    names = [part.name for part in look.parts if part.name != body and not ignored(part.name)]
-    return tuple(Beside(name) for name in names)
+def _beside(look: Look, body: str) -> list[str]:
+    """The files that were put beside the body; one that is ignored has to be asked for."""
+    return [part.name for part in look.parts if part.name != body and not ignored(part.name)]
 
 
 def _found(inside: Inside, listed: list[Beside]) -> tuple[Beside, ...]:
@@ -142,24 +139,12 @@ def _found(inside: Inside, listed: list[Beside]) -> tuple[Beside, ...]:
     if missing:
         flaws = [Flaw(f"{name} is not in the folder", pointer="/attachments") for name in missing]
         raise Unacceptable(*flaws)
-    return tuple({one.name: one for one in listed}.values())
+    return tuple({one.name: one for one in reversed(listed)}.values())[::-1]
 
 
 async def _stage(inside: Inside, beside: Beside, in_thread: InThread) -> Attachment:
     source = await in_thread(inside.open, beside.name)
-    try:
-        return await inside.terms.intake.stage(
-            source,
-            beside.name,
-            media_type=beside.media_type,
-            description=beside.description,
-        )
-    except Refusal as refusal:
-        if refusal.temporary:
-            raise Postponed(refusal) from refusal
-        raise Unacceptable(*flaws_of(refusal)) from refusal
-    finally:
-        source.close()
+    return await stage(inside.terms.intake, source, beside)
 
 
 def _judge(inside: Inside, staged: dict[str, Attachment]) -> Taking:

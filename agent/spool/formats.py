@@ -2,8 +2,8 @@
 
     .json              one envelope or bare payload
     .ndjson, .jsonl    one per line
-    .txt, .md          the text of an eLog post
-    NAME.entry/        entry.json or entry.md, and the files beside it
+    .txt, .md          the text of an eLog post; a .md takes along the images that it shows
+    NAME.entry/        entry.json, entry.md or entry.txt, and the files beside it
 
 A byte order mark and CRLF are tolerated: editors on Windows write both.
 """
@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from agent.spool.frontmatter import BadFrontMatter, post_of
+from agent.spool.images import local_images
 
 ONE = (".json",)
 MANY = (".ndjson", ".jsonl")
 TEXTS = (".txt", ".md")
 SUFFIXES = (*ONE, *MANY, *TEXTS)
-ENTRY_FILES = ("entry.json", "entry.md")
+NOTE = ".md"
+IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".pdf")
+ENTRY_FILES = ("entry.json", "entry.md", "entry.txt")
 POST = "post"  # the kind of entry that a text becomes
 BOM = b"\xef\xbb\xbf"
 FRONT_MATTER_HINT = (
@@ -73,15 +76,24 @@ def suffix_of(name: str) -> str:
 def check_suffix(name: str, kinds: Collection[str], kind: str | None) -> str:
     """The suffix of a file that may be taken here. Raises Unacceptable."""
     suffix = suffix_of(name)
-    if suffix not in SUFFIXES:
+    if suffix not in SUFFIXES:  # nor an image for a note: see `is_image`
         accepted = ", ".join((*SUFFIXES, "NAME.entry/"))
         raise Unacceptable(Flaw(f"unknown ending {suffix!r}; accepted: {accepted}"))
-    if suffix in TEXTS and (POST not in kinds or kind not in (None, POST)):
+    if suffix in TEXTS and not _takes_posts(kinds, kind):
         raise Unacceptable(
             Flaw("texts become eLog posts; this folder is not for posts"),
             hint="Write the entry as .json.",
         )
     return suffix
+
+
+def is_image(name: str, kinds: Collection[str], kind: str | None) -> bool:
+    """Whether it waits here for a note that shows it."""
+    return suffix_of(name) in IMAGES and _takes_posts(kinds, kind)
+
+
+def _takes_posts(kinds: Collection[str], kind: str | None) -> bool:
+    return POST in kinds and kind in (None, POST)
 
 
 def identity(path: str, *features: object) -> str:
@@ -128,7 +140,37 @@ def text_body(data: bytes, *, markdown: bool, defaults: Mapping[str, Any]) -> by
         envelope, payload = post_of(text) if markdown else ({}, {"text": text})
     except BadFrontMatter as error:
         raise Unacceptable(Flaw(error.detail, line=error.line)) from error
+    if "attachments" in envelope:
+        envelope["attachments"] = _with_images(envelope["attachments"], str(payload["text"]))
     return json.dumps({**envelope, "payload": {**defaults, **payload}}).encode()
+
+
+def _with_images(listed: Any, text: str) -> list[dict[str, str]]:
+    """What front matter lists, and what the text shows besides."""
+    names = {item["name"]: dict(item) for item in listed}
+    for path, description in local_images(text):
+        item = names.setdefault(path, {"name": path})
+        if description is not None:
+            item["description"] = description
+    return list(names.values())
+
+
+def shown_files(body: bytes) -> list[Beside]:
+    """The images that the text of a note shows, from the body that `text_body` made of it.
+
+    Raises Unacceptable for one in another folder.
+    """
+    found = local_images(json.loads(body)["payload"]["text"])
+    flaws = [
+        Flaw(f"{path}: an image has to lie beside the text, in no folder below it")
+        for path, _ in found
+        if "/" in path
+    ]
+    if flaws:
+        raise Unacceptable(
+            *flaws, hint="Put the image beside the text, and name it without a folder."
+        )
+    return [Beside(path, description=description) for path, description in found]
 
 
 def listed_files(body: bytes) -> list[Beside] | None:
@@ -155,7 +197,7 @@ def _beside(at: int, item: dict[str, Any]) -> Beside:
     name = item.get("name")
     pointer = f"/attachments/{at}/name"
     if not isinstance(name, str) or not name or "\0" in name:
-        raise Unacceptable(Flaw("the name of a file beside entry.json", pointer=pointer))
+        raise Unacceptable(Flaw("the name of a file beside the entry", pointer=pointer))
     if "/" in name or name in (".", ".."):
         raise Unacceptable(Flaw(f"{name}: only files inside this folder", pointer=pointer))
     return Beside(name, _text(item.get("media_type")), _text(item.get("description")))

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 FENCE = "---"
 TEXTS = ("experiment", "title", "author", "reply_to", "shift")
 LISTS = ("tags", "emails", "cross_post", "flags")
-ENVELOPE = ("stream", "key", "created_at")
-KEYS = (*TEXTS, *LISTS, "html", "run", "labels", *ENVELOPE)
+ENVELOPE = ("stream", "key", "created_at", "labels", "attachments")
+KEYS = (*TEXTS, *LISTS, "html", "run", *ENVELOPE)
 LONGEST_RUN = 18  # digits; fits into 64 bits
 
 Value = str | list[str]
@@ -46,7 +46,7 @@ def post_of(text: str) -> tuple[dict[str, object], dict[str, object]]:
     for line, key, value in _fields(head):
         if key in envelope or key in payload:
             raise BadFrontMatter(line, f"{key} is given twice")
-        target = envelope if key in ENVELOPE or key == "labels" else payload
+        target = envelope if key in ENVELOPE else payload
         target[key] = _typed(line, key, value)
     return envelope, {**payload, "text": body}
 
@@ -119,10 +119,10 @@ def _unquoted(line: int, written: str) -> str:
 
 
 def _typed(line: int, key: str, value: Value) -> object:
-    if key in LISTS or key == "labels":
+    if key in LISTS or key in ("labels", "attachments"):
         if isinstance(value, str):
             raise BadFrontMatter(line, f"{key} is a list: [a, b]")
-        return _labels(line, value) if key == "labels" else value
+        return _items(line, key, value)
     if isinstance(value, list):
         raise BadFrontMatter(line, f"{key} takes one value, not a list")
     match key:
@@ -132,6 +132,16 @@ def _typed(line: int, key: str, value: Value) -> object:
             return _truth(line, value)
         case _:
             return value
+
+
+def _items(line: int, key: str, items: list[str]) -> object:
+    match key:
+        case "labels":
+            return _labels(line, items)
+        case "attachments":
+            return [{"name": item} for item in items]
+        case _:
+            return items
 
 
 def _labels(line: int, items: list[str]) -> dict[str, str]:

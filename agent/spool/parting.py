@@ -14,6 +14,7 @@ from typing import Literal
 from agent.spool import files
 from agent.spool.formats import Flaw, Unacceptable
 from agent.spool.listing import REMOVING, Form, Look, parts_of
+from agent.spool.notes import remove_note
 from agent.spool.taking import Blocked, Taking, Terms, Unready
 
 
@@ -22,13 +23,14 @@ class Fate:
     """How it went with one file. `ids` of its entries, `detail` for people.
 
     `pause`: it waits for something that the files after it will want as well (disk, budget).
-    `cause`: an error that nobody expected, for the log.
+    `images`: paths of what went away with it. `cause`: an error that nobody expected, for the log.
     """
 
     word: Literal["accepted", "rejected", "blocked", "waits"]
     detail: str = ""
     ids: tuple[str, ...] = ()
     pause: bool = False
+    images: tuple[str, ...] = ()
     cause: Exception | None = None
 
 
@@ -48,9 +50,10 @@ def conclude(taking: Taking, terms: Terms) -> Fate:
     if taking.spare:
         return _keep_folder(taking, terms)
     if not taking.copy:
-        remove(look, terms)
+        remove(look, terms, taking.images)
         terms.checkpoint("spool.removed")
-        return Fate("accepted", ids=tuple(taking.ids))
+        gone = tuple(one.path for one in taking.images)
+        return Fate("accepted", ids=tuple(taking.ids), images=gone)
     _keep_bad_lines(taking, terms)
     terms.checkpoint("spool.aside")
     remove(look, terms)
@@ -132,11 +135,13 @@ def unchanged(look: Look) -> bool:
         os.close(inside)
 
 
-def remove(look: Look, terms: Terms) -> None:
+def remove(look: Look, terms: Terms, images: tuple[Look, ...] = ()) -> None:
     """Remove what was accepted. Raises Blocked when the agent may not, after all."""
     try:
         if look.form is Form.ENTRY:
             _remove_folder(look, terms)
+        elif images:
+            remove_note(look, images, terms)
         else:
             os.unlink(look.name, dir_fd=look.folder.fd)
     except OSError as error:

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 from agent.intake import Outcome
 from agent.refusal import Refusal
-from agent.spool.folder_entry import Postponed, open_entry
+from agent.spool.folder_entry import open_entry
 from agent.spool.listing import Form, Look
+from agent.spool.notes import Images, is_note, open_note
 from agent.spool.parting import Fate, conclude, fate_of, release
 from agent.spool.readiness import Due
+from agent.spool.staging import Postponed
 from agent.spool.taking import (
     BATCH_BYTES,
     BATCH_FILES,
@@ -50,16 +52,23 @@ class Threads:
         return result
 
 
+def _goes_alone(look: Look) -> bool:
+    """Its files are copied in before it is judged."""
+    return look.form is Form.ENTRY or is_note(look)
+
+
 class Taker:
     """Takes files, one bundle at a time."""
 
-    def __init__(self, terms: Terms, threads: Threads) -> None:
+    def __init__(self, terms: Terms, threads: Threads, images: Images) -> None:
+        """`images`: what notes may show, as it lies in the spool now."""
         self._terms = terms
         self._threads = threads
+        self._images = images
 
     async def take(self, queue: Queue) -> Fates:
         """Take the first files of the queue. Returns the fates of those taken off it."""
-        if queue[0][0].form is Form.ENTRY:
+        if _goes_alone(queue[0][0]):
             takings, fates = await self._open_entry(*queue.popleft())
         else:
             takings, fates = await self._threads(self._open_files, queue)
@@ -78,7 +87,9 @@ class Taker:
 
     async def _open_entry(self, look: Look, due: Due) -> tuple[list[Taking], Fates]:
         try:
-            return [await open_entry(look, due, self._terms, self._threads)], []
+            if look.form is Form.ENTRY:
+                return [await open_entry(look, due, self._terms, self._threads)], []
+            return [await open_note(look, due, self._terms, self._threads, self._images)], []
         except Postponed as postponed:
             return [], [(look, Fate("waits", str(postponed), pause=True))]
         except Exception as error:  # noqa: BLE001 - its fate; the other files go on
@@ -89,7 +100,7 @@ class Taker:
         takings: list[Taking] = []
         fates: Fates = []
         weight = entries = 0
-        while queue and queue[0][0].form is not Form.ENTRY:
+        while queue and not _goes_alone(queue[0][0]):
             weight += queue[0][0].size
             if takings and (weight > BATCH_BYTES or len(takings) >= BATCH_FILES):
                 break

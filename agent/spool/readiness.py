@@ -19,6 +19,7 @@ from enum import Enum, auto
 
 QUIET_SECONDS = 1.0  # design, section 4
 STUCK_SETTLES = 60  # quiet settle periods (5 minutes by default) before we ask a person
+ALONE_SETTLES = 12  # quiet settle periods (1 minute) in which what belongs to a file should come
 
 
 class Happening(Enum):
@@ -35,12 +36,14 @@ class Due:
     """When a file may be taken (monotonic seconds; inf: only after something happens).
 
     `proof`: only if it can be proven that nobody has it open for writing. `stuck`: that
-    proof has been missing for so long that a person should look.
+    proof has been missing for so long that a person should look. `alone`: it has looked the same
+    for so long that what belongs to it, and is not there, will not come.
     """
 
     at: float
     proof: bool = False
     stuck: bool = False
+    alone: bool = False
 
 
 @dataclass(slots=True)
@@ -130,14 +133,15 @@ class Readiness:
         if sight.fingerprint != fingerprint:
             sight.fingerprint, sight.since, sight.looks = fingerprint, now, 0
         sight.looks += 1
+        alone = now - sight.since >= ALONE_SETTLES * self._settle
         if unfinished:
             return Due(math.inf, proof=True, stuck=self._stuck(sight, now))
         if sight.arrived:
-            return Due(now)
+            return Due(now, alone=alone)
         at = self._quiet_until(sight)
         if sight.looks < 2 and at <= now:  # noqa: PLR2004 - "over two looks", design section 4
             at = math.nextafter(now, math.inf)
-        return Due(at, proof=bool(sight.writing), stuck=self._stuck(sight, now))
+        return Due(at, proof=bool(sight.writing), stuck=self._stuck(sight, now), alone=alone)
 
     def _quiet_until(self, sight: _Sight) -> float:
         if sight.closed_at is not None and not sight.writing:

@@ -24,8 +24,9 @@ from typing import Any
 import structlog
 
 from agent.intake import Intake
-from agent.spool import files, listing
+from agent.spool import files, formats, listing
 from agent.spool.listing import ENTRY, Form, Look, Survey
+from agent.spool.notes import Image, finish_removals
 from agent.spool.parting import Fate
 from agent.spool.passing import Queue, Taker, Threads
 from agent.spool.readiness import Due, Happening, Readiness
@@ -38,6 +39,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 LONGEST_BREATH_SECONDS = 0.2
 LOOKS_AT_ONCE = 1000  # decided between two turns of the event loop: 2 ms
 STILL_WRITTEN = "unfinished for minutes: rename it when it is complete, or remove it"
+UNSHOWN = "no note shows it: write ![](its name) into a .md beside it, or remove it"
 
 log = structlog.get_logger(__name__)
 
@@ -185,8 +187,8 @@ class Spool:
                 except OSError as error:
                     return self._see_nothing(error)
                 self._note_blocked(seen)
-                ready, due = await self._sort_out(seen, before)
-                return min(due, await self._take(ready))
+                ready, images, due = await self._sort_out(seen, before)
+                return min(due, await self._take(ready, images))
 
     def _survey(self, opened: ExitStack) -> Survey:
         kinds = self._terms.intake.kinds
@@ -198,6 +200,8 @@ class Spool:
 
     def _begin(self) -> None:
         listing.sweep(self._root, self._backends)
+        for backend in self._backends:
+            finish_removals(self._root, backend)
         self._terms.aside.clean()
         top = files.open_root(self._root)
         try:
@@ -228,15 +232,22 @@ class Spool:
             self._said[path] = why
             log.warning("spool.blocked", path=files.readable(path), reason=why, exc_info=cause)
 
-    async def _sort_out(self, seen: Survey, before: int) -> tuple[dict[str, Queue], float]:
-        """What is ready, by backend, order kept; and when the next of the others is due."""
+    async def _sort_out(
+        self, seen: Survey, before: int
+    ) -> tuple[dict[str, Queue], dict[str, Image], float]:
+        """What is ready, by backend, order kept; the images; when the next of the rest is due."""
         ready: dict[str, Queue] = {}
+        images: dict[str, Image] = {}
         next_due = math.inf
         now = self._monotonic()
         for count, look in enumerate(seen.looks):
             if count % LOOKS_AT_ONCE == 0:
                 await asyncio.sleep(0)
             due = self._look(look, now)
+            if self._is_image(look):
+                images[look.path] = Image(look, due, ready=due.at <= now)
+                next_due = min(next_due, due.at if due.at > now else math.inf)
+                continue
             pause = self._pauses.get(look.folder.backend)
             at = max(due.at, pause.until if pause else due.at)
             if at <= now:
@@ -246,7 +257,12 @@ class Spool:
                 if due.stuck and due.at == math.inf:
                     self._block(look.path, STILL_WRITTEN)
         self._readiness.keep(self._waiting, before)
-        return ready, next_due
+        return ready, images, next_due
+
+    def _is_image(self, look: Look) -> bool:
+        folder = look.folder
+        kinds = self._terms.intake.kinds(folder.backend)
+        return look.form is Form.FILE and formats.is_image(look.name, kinds, folder.kind)
 
     def _look(self, look: Look, now: float) -> Due:
         parts = [part.name for part in look.parts] if look.form is Form.ENTRY else [""]
@@ -254,9 +270,9 @@ class Spool:
             look.path, look.fingerprint, now, parts=parts, unfinished=look.unfinished
         )
 
-    async def _take(self, ready: dict[str, Queue]) -> float:
+    async def _take(self, ready: dict[str, Queue], images: dict[str, Image]) -> float:
         """Take all that is ready, the backends in turn. Returns when to look again."""
-        taker = Taker(self._terms, self._threads)
+        taker = Taker(self._terms, self._threads, images)
         again = math.inf
         while ready and not self._stopping:
             for backend, queue in list(ready.items()):
@@ -272,13 +288,16 @@ class Spool:
                     again = min(again, self._monotonic() + self._settle)
                 if not queue:
                     del ready[backend]
+        for path, image in images.items():
+            if image.due.alone and not image.shown and path in self._waiting:
+                self._block(path, UNSHOWN)
         return again
 
     def _settle_fate(self, look: Look, fate: Fate) -> None:
         path = files.readable(look.path)
         match fate.word:
             case "accepted":
-                self._waiting.discard(look.path)
+                self._waiting -= {look.path, *fate.images}
                 log.info("spool.accepted", path=path, entries=len(fate.ids), id=fate.ids[0])
             case "rejected":
                 self._waiting.discard(look.path)

@@ -63,7 +63,8 @@ class Item:
 class Taking:
     """A file being taken. `items` is the batch at hand, `supply` gives the rest.
 
-    `spare`: files beside a folder entry that are not in its list of attachments.
+    `spare`: files beside a folder entry that are not in its list of attachments. `images`: what a
+    note takes along, and away.
     """
 
     look: Look
@@ -77,6 +78,7 @@ class Taking:
     flaws: list[Flaw] = field(default_factory=list)
     copy: Copy | None = None
     spare: tuple[str, ...] = ()
+    images: tuple[Look, ...] = ()
     batch_entries: int = BATCH_ENTRIES
 
     @property
@@ -138,6 +140,23 @@ def open_file(look: Look, due: Due, terms: Terms) -> Taking:
 
     Raises Unready, Blocked or Unacceptable.
     """
+    suffix = check_file(look, terms)
+    source = open_part(look.name, look.folder.fd, look.print, due, terms)
+    try:
+        taking = (_open_many if suffix in formats.MANY else _open_one)(look, source, terms)
+        terms.checkpoint("spool.read")
+        taking.fill()
+    except BaseException:
+        source.close()
+        raise
+    return taking
+
+
+def check_file(look: Look, terms: Terms) -> str:
+    """The suffix of a file that may be taken, by all that can be seen from outside.
+
+    Raises Blocked or Unacceptable.
+    """
     check_removable(look)
     folder = look.folder
     if look.form is not Form.FILE:
@@ -148,15 +167,7 @@ def open_file(look: Look, due: Due, terms: Terms) -> Taking:
         raise Unacceptable(Flaw("the file is empty"))
     if suffix not in formats.MANY and look.size > terms.max_request_bytes:
         raise Unacceptable(Flaw(f"larger than {terms.max_request_bytes} bytes"))
-    source = open_part(look.name, folder.fd, look.print, due, terms)
-    try:
-        taking = (_open_many if suffix in formats.MANY else _open_one)(look, source, terms)
-        terms.checkpoint("spool.read")
-        taking.fill()
-    except BaseException:
-        source.close()
-        raise
-    return taking
+    return suffix
 
 
 def check_removable(look: Look) -> None:

@@ -68,7 +68,7 @@ def test_who_was_seen_writing_and_not_closing_needs_proof(readiness: Readiness) 
 
     assert readiness.look("a", 1, 15) == Due(15, proof=True)
     late = 10 + STUCK_SETTLES * SETTLE
-    assert readiness.look("a", 1, late) == Due(15, proof=True, stuck=True)
+    assert readiness.look("a", 1, late) == Due(15, proof=True, stuck=True, alone=True)
 
 
 def test_an_unfinished_folder_is_never_due(readiness: Readiness) -> None:
