@@ -183,7 +183,9 @@ class TelemetryAdapter:
             return
         run = await self._runs.before()
         if run is not None and run.run_id != named:
-            detail = f"events of the run {named!r} wait until {run} is over, or theirs is active"
+            detail = (
+                f"{run} is active: events of the run {named!r} wait until none is, or theirs is"
+            )
             raise Parked(f'{detail} (ended_runs = "wait")', scope=f"{RUNS}/{named}")
 
     async def _send(self, body: Mapping[str, Any], event_id: str) -> None:

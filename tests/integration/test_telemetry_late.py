@@ -160,7 +160,8 @@ async def test_an_event_of_another_run_waits_and_holds_up_nothing(
     assert told(served) == ["now"]
     resting = dict(await scopes(world))
     assert resting.keys() == {"run/7", "run/X"}
-    assert "the run 'X' wait until the run 'Y'" in resting["run/X"]
+    assert "the run 'Y', begun" in resting["run/X"]
+    assert "events of the run 'X' wait" in resting["run/X"]
     assert 'ended_runs = "wait"' in resting["run/X"]
 
     await world.outbox.accept([of_run("later", "X"), run("stop", "Y"), run("start", "Z")])
