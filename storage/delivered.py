@@ -61,8 +61,10 @@ def delivered_page(
         select(receipt, kept.c.id.label("kept_id"), said.label("said"))
         .select_from(receipt.outerjoin(kept, kept.c.id == receipt.c.entry_id))
         .where(
-            receipt.c.backend == meant.backend,
-            receipt.c.backend_url == meant.url,
+            # No column of an index like this: by one of those, SQLite would sort all receipts for
+            # every page.
+            receipt.c.backend.concat("") == meant.backend,
+            receipt.c.backend_url.concat("") == meant.url,
             receipt.c.delivered_at >= max(meant.since, begin.delivered_at),
             receipt.c.delivered_at <= meant.until,
             or_(

@@ -21,6 +21,8 @@ _COLUMNS = [column.name for column in entry.columns if column.name not in _OF_A_
 
 def keep(connection: Connection, rows: Sequence[Row[Any]], url: str, *, now: int) -> set[str]:
     """Keep what leaves: whole rows of `entry` whose bodies are still there. The ids of the kept."""
+    if not rows:
+        return set()
     bodies = {
         held.id: held
         for held in connection.execute(select(body).where(body.c.id.in_([one.id for one in rows])))

@@ -9,10 +9,13 @@ from sqlalchemy import Connection, text
 
 from storage import accept as accepting
 from storage import amend, census, claim, settle
+from storage.delivered import Meant, delivered_page
 from storage.engine import writing_engine
 from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.kept import forget_kept
 from storage.lists import holds_receipt, show_entry
 from storage.pages import RARE, entry_page, receipt_page
+from storage.resend import send_again
 from storage.retention import expire_receipts
 from storage.states import State
 from storage.upgrade import bring_up_to_date
@@ -194,6 +197,34 @@ def test_forgetting_receipts_reads_only_what_is_old(connection: Connection) -> N
     steps = plans(connection, lambda: expire_receipts(connection, before=NOW + 1))
 
     assert [step for step in steps if step.startswith("SCAN")] == ["SCAN audit"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"), [({}, "receipt_age"), ({"ids": ["a", "b"]}, "receipt_entry_id")]
+)
+def test_pages_of_what_was_delivered_are_flat(
+    connection: Connection, asked: dict[str, Any], index: str
+) -> None:
+    meant = Meant("events", URLS["events"], NOW, **asked)
+
+    steps = plans(connection, lambda: delivered_page(connection, meant, limit=9, payloads=True))
+
+    assert steps[0].startswith(f"SEARCH receipt USING INDEX {index} "), steps
+    assert asked or not [step for step in steps if "TEMP B-TREE" in step]
+
+
+def test_sending_again_and_forgetting_what_is_kept_are_flat(connection: Connection) -> None:
+    claims = fill(connection)
+    ends = [Confirm(one, Receipt(one.id, "r"), keep=True) for one in claims]
+    settle.settle(connection, ends, "events", URLS["events"], token="t", now=NOW)
+    where = {"backend": "events", "from_url": URLS["events"], "url": URLS["events"]}
+    ids = [one.id for one in claims][:3]
+
+    steps = plans(
+        connection, lambda: send_again(connection, ids, now=NOW, who="test", **where)
+    ) + plans(connection, lambda: forget_kept(connection, before=NOW + 1))
+
+    assert not [step for step in steps if step.startswith("SCAN")], steps
 
 
 def test_counting_reads_one_index_and_no_row(connection: Connection) -> None:
