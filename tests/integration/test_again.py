@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from adapters.base import Held, Parked, Refused, Throttled, Uncertain, Unreachab
 from agent.duties import DAY_MS, Duties
 from agent.notify import Notifier
 from agent.refusal import Refusal
+from agent.retry import Policy
+from agent.route import Route
 from agent.verifying import PAGE_SECONDS, VerifiedPage, Verifier
 from config.settings import Settings, judge
 from config.sources import SettingsError, Sources
@@ -19,7 +22,15 @@ from storage.entry import Delivered, Pause
 from tests.builders import an_entry
 from tests.door import Door
 from tests.door_client import Answer, event, post
-from tests.lane_world import SETTLES_SECONDS, URLS, FakeAdapter, LaneWorld, lane_world, receipt
+from tests.lane_world import (
+    SETTLES_SECONDS,
+    URLS,
+    FakeAdapter,
+    LaneWorld,
+    a_kind,
+    lane_world,
+    receipt,
+)
 
 WIDE = 2**62
 
@@ -104,6 +115,22 @@ async def test_without_the_setting_nothing_is_kept(tmp_path: Path) -> None:
         page = await world.outbox.looks.delivered(meant(), limit=9)
 
     assert [one.kept for one in page.receipts] == [False]
+
+
+def test_a_producers_credential_is_not_kept() -> None:
+    kinds = a_kind().kinds
+    workflow = replace(kinds["event"], takes_attachments=True, secret="keytab")
+    route = Route(
+        name="elog",
+        kind=a_kind(kinds={**kinds, "workflow": workflow}),
+        adapter=FakeAdapter(),  # type: ignore[arg-type]
+        policy=Policy(),
+        batch_size=1,
+        concurrency=1,
+        keeps_payloads=True,
+    )
+
+    assert [route.keeps(kind) for kind in ("event", "workflow", "unknown")] == [True, False, False]
 
 
 # Forgetting

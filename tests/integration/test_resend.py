@@ -4,6 +4,7 @@ import io
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from storage.entry import Claim, Confirm, Entry, Receipt, Wanted
 from storage.kept import CHUNK
 from storage.outbox import DATABASE, Outbox
 from storage.resend import Again
+from storage.wrecks.salvage import drop_strays
 from tests.builders import NOW, an_entry
 from tests.conftest import URLS
 
@@ -230,6 +232,15 @@ async def test_what_is_kept_survives_damage_with_its_files(tmp_path: Path) -> No
     assert claim.attachments[0].path.read_bytes() == b"12345"
     assert claim.damage is None
     outbox.close()
+
+
+async def test_salvage_takes_no_file_from_what_is_kept(outbox: Outbox) -> None:
+    one = await with_file(outbox, "a")
+    await deliver(outbox)
+
+    outbox._writer.call(partial(drop_strays, ids=[one.id])).result()
+
+    assert rows(outbox, "SELECT entry_id FROM attachment") == [(one.id,)]
 
 
 @pytest.mark.parametrize(

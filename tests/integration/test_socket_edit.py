@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.draft import Bounds
-from storage.entry import Failure, GiveBack
+from storage.entry import Address, Failure, GiveBack, Resolution
 from tests.door import Door
 from tests.door_client import JSON, Answer, ask, event, post
 
@@ -128,6 +128,23 @@ def test_a_stream_that_its_producer_named_stays(door: Door) -> None:
     assert put(door, id_, {"experiment": "mfxl1000224", "text": "x"}).status == 200
 
     assert said(door, id_)["stream"] == "mine"
+
+
+def test_what_was_found_out_of_it_is_found_out_anew(door: Door) -> None:
+    id_ = door.hand_in(post(labels={"shift": "night"})).json["id"]
+    place = Address(stream="elsewhere", scope="x", labels={"experiment": "x", "active": "x"})
+    found = Resolution({"active": "x"}, place)
+    back = GiveBack(door.claimed("elog"), 0, in_doubt=False, resolution=found)
+    door._settle("elog", back)  # type: ignore[arg-type]
+    assert said(door, id_)["resolved"] == {"active": "x"}
+
+    assert put(door, id_, {"experiment": "mfxl1000123", "text": "corrected"}).status == 200
+
+    shown = said(door, id_)
+    assert shown["resolved"] is None
+    assert shown["labels"] == {"experiment": "mfxl1000123", "shift": "night"}
+    assert (shown["stream"], shown["scope"]) == ("mfxl1000123", "mfxl1000123")
+    assert sound(door, id_)
 
 
 def test_its_files_stay(door: Door) -> None:

@@ -122,3 +122,21 @@ def test_a_dead_letter_is_neither_held_nor_released(model: OutboxModel, verb: An
     model.operate(verb, "a")
 
     assert model.claim(1) == []
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_what_is_in_doubt_is_not_edited(model: OutboxModel, dead: bool) -> None:
+    model.settle(sent(model, "a"), "doubt")
+    if dead:
+        model.settle(model.claim(1), "bury")
+    model.edit("a", "y", "t")
+
+
+def test_what_is_edited_into_a_stream_takes_its_place_there(model: OutboxModel) -> None:
+    model.accept("a", "x", "t", None)
+    model.accept("b", "x", "s", None)
+    model.edit("a", "x", "s")
+    model.settle(model.claim(3), "keep")
+    model.send_again("a")
+    model.settle(model.claim(3), "confirm")
+    model.settle(model.claim(3), "confirm")
