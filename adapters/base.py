@@ -194,6 +194,8 @@ class EntryKind:
     that it takes, a credential of the producer's: it is no part of what makes two entries the same.
     `elsewhere`: another service than the backend takes it. What that one confirms proves nothing
     about the backend, and what it does not take has to be Parked, for a scope of its own.
+    `once`: it does something there (it starts a run, it stops one) rather than record that it was
+    done: confirmed, it is never sent again.
     """
 
     payload: type[BaseModel]
@@ -207,6 +209,7 @@ class EntryKind:
     lifetime_seconds: float | None = None
     secret: str | None = None
     elsewhere: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,14 @@ class Route:
     keeps_payloads: bool = False
 
     def keeps(self, kind: str) -> bool:
-        """Do payloads of this kind of entry stay after delivery? Never a producer's credential."""
+        """Do payloads of this kind of entry stay after delivery, to be sent again?
+
+        Never a producer's credential, and nothing that would be done a second time.
+        """
         known = self.kind.kinds.get(kind)
-        return self.keeps_payloads and known is not None and known.secret is None
+        if known is None or known.secret is not None or known.once:
+            return False
+        return self.keeps_payloads
 
     def elsewhere(self, kind: str) -> bool:
         """Is this kind of entry taken by another service, which tells nothing about the backend?"""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, literal_column, select
 
 from storage.checksum import read_object
 from storage.dialect import in_chunks, storable
+from storage.kept import are_kept
 from storage.loss import loss_of, loss_page
 from storage.pages import entry_page, receipt_page
 from storage.schema import attachment, attempt, audit, body, entry, receipt
@@ -118,6 +119,7 @@ def show_entry(connection: Connection, id_: str) -> dict[str, Any] | None:
             "key": held.key,
             "labels": read_object(held.labels),
             "receipt": describe_receipt(held),
+            "payload_kept": bool(are_kept(connection, [id_])),
             "history": _history(connection, id_),
             "operators": _operators(connection, id_),
         }

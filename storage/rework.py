@@ -1,8 +1,7 @@
 """Entries that operators change, and delivered ones that they bring back. Awaitable.
 
 Promises: durable when answered; the outbox's own counts say so from then on. Raises DiskRefused
-when the disk does, and while what a damaged database held is being brought back; nothing is
-changed then.
+when the disk does; nothing is changed then.
 """
 
 import asyncio
@@ -44,7 +43,8 @@ class Rework:
     ) -> Again:
         """Bring entries back that were delivered to `from_url`; they go to the backend's url now.
 
-        One transaction: a few hundred ids at a time.
+        One transaction: a few hundred ids at a time. Raises DiskRefused also while what a damaged
+        database held is being brought back: until then nobody knows all receipts.
         """
         verb = partial(
             send_again,

@@ -7,12 +7,16 @@ the names; their values may have been changed since.
 
 import json
 import re
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import unquote
 
+from adapters.base import Parked
 from adapters.elog import proofs
 from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.payloads import escaped
-from adapters.elog.verdicts import foreign, is_crash, value_of
+from adapters.elog.verdicts import Asked, foreign, is_crash, value_of
+from adapters.http import Answer
 from storage.entry import Delivered
 
 EXPERIMENT = re.compile(r"/lgbk/([^/]+)/ws/search_elog")
@@ -46,7 +50,9 @@ class Holdings:
         path = f"{of_experiment(experiment)}/search_elog"
         query = {"_id": receipt.remote_id}
         answer, asked = await self._logbook.ask("GET", path, experiment, params=query)
-        found = proofs.found_entries(answer, asked)
+        found = _shown(answer, asked)
+        if not isinstance(found, list):
+            raise foreign(answer, asked)
         return any(isinstance(one, dict) and one.get("_id") == receipt.remote_id for one in found)
 
     async def _holds_params(self, payload: dict[str, object]) -> bool | None:
@@ -59,7 +65,20 @@ class Holdings:
         existing = await self._logbook.runs(experiment) if is_crash(answer) else None
         if existing is not None and run not in existing:
             return False
-        shown = value_of(answer, asked)
+        shown = _shown(answer, asked)
         if not (isinstance(shown, dict) and isinstance(shown.get("params"), dict)):
             raise foreign(answer, asked)
         return set(escaped(params)) <= set(shown["params"])
+
+
+def _shown(answer: Answer, asked: Asked) -> Any:
+    """What the eLog shows. Raises the verdict of any other answer, in words about looking."""
+    try:
+        return value_of(answer, asked)
+    except Parked as refused:
+        if answer.status != HTTPStatus.FORBIDDEN:
+            raise
+        detail = (
+            f"{asked.account} may not read {asked.experiment} (403): give it the role Reader there"
+        )
+        raise Parked(detail, scope=asked.experiment, status=answer.status) from refused

@@ -254,8 +254,8 @@ KIND = BackendKind(
     adapter=TelemetryAdapter,
     kinds={
         "event": EntryKind(payload=Event, address=event_address, in_doubt="find"),
-        "run_start": EntryKind(payload=RunStart, address=start_address, in_doubt="find"),
-        "run_stop": EntryKind(payload=RunStop, address=stop_address, in_doubt="find"),
+        "run_start": EntryKind(RunStart, start_address, in_doubt="find", once=True),
+        "run_stop": EntryKind(RunStop, stop_address, in_doubt="find", once=True),
     },
     main_kind="event",
     batch_size=1,

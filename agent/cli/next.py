@@ -20,6 +20,8 @@ def next_of(entry: Mapping[str, Any], backend: Mapping[str, Any], now: datetime)
             )
         case "dead":
             return f"nothing by itself; holdfast retry {entry['id']}, or discard it{_edit(entry)}"
+        case "delivered" if entry.get("payload_kept"):
+            return f"nothing; lost there? holdfast verify, or resend, --backend {entry['backend']}"
         case _:
             return ""
 

@@ -117,12 +117,15 @@ async def test_without_the_setting_nothing_is_kept(tmp_path: Path) -> None:
     assert [one.kept for one in page.receipts] == [False]
 
 
-def test_a_producers_credential_is_not_kept() -> None:
+def test_neither_a_producers_credential_nor_what_would_be_done_again_is_kept() -> None:
     kinds = a_kind().kinds
-    workflow = replace(kinds["event"], takes_attachments=True, secret="keytab")
+    more = {
+        "workflow": replace(kinds["event"], takes_attachments=True, secret="keytab"),
+        "run_start": replace(kinds["event"], once=True),
+    }
     route = Route(
         name="elog",
-        kind=a_kind(kinds={**kinds, "workflow": workflow}),
+        kind=a_kind(kinds={**kinds, **more}),
         adapter=FakeAdapter(),  # type: ignore[arg-type]
         policy=Policy(),
         batch_size=1,
@@ -130,7 +133,7 @@ def test_a_producers_credential_is_not_kept() -> None:
         keeps_payloads=True,
     )
 
-    assert [route.keeps(kind) for kind in ("event", "workflow", "unknown")] == [True, False, False]
+    assert [kind for kind in (*route.kind.kinds, "unknown") if route.keeps(kind)] == [*kinds]
 
 
 # Forgetting
