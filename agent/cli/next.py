@@ -21,7 +21,7 @@ def next_of(entry: Mapping[str, Any], backend: Mapping[str, Any], now: datetime)
         case "dead":
             return f"nothing by itself; holdfast retry {entry['id']}, or discard it{_edit(entry)}"
         case "delivered" if entry.get("payload_kept"):
-            return f"nothing; lost there? holdfast verify, or resend, --backend {entry['backend']}"
+            return f"nothing; if {entry['backend']} has lost it, holdfast resend can send it again"
         case _:
             return ""
 

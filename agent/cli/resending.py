@@ -10,7 +10,7 @@ import typer
 
 from agent.cli.agents import Agent
 from agent.cli.choosing import AsJson, Reason
-from agent.cli.endings import OK, REFUSED
+from agent.cli.endings import OK, REFUSED, Ending
 from agent.cli.printing import note, print_json, print_outcome
 from agent.cli.progress import progress
 from agent.cli.receipts import (
@@ -94,9 +94,13 @@ def _resend(
         note("nothing was sent again")
         return OK
     done = Resent()
-    with progress("bringing back", number + len(would.left)) as advance:
-        for page in pages(agent, meant, "resend", more):
-            advance(done.add(page))
+    try:
+        with progress("bringing back", number + len(would.left)) as advance:
+            for page in pages(agent, meant, "resend", more):
+                advance(done.add(page))
+    except Ending:
+        note(f"ended early; {len(done.resent)} of {entries} will be sent again")
+        raise
     return _told(done, meant.backend, "will be sent again", as_json=as_json)
 
 

@@ -32,7 +32,7 @@ from agent.cli.receipts import (
 from agent.cli.resending import tell_left
 from agent.cli.words import ago, count, examples
 
-MISSING = 1
+MISSING, UNTOLD = 1, 2
 COLUMNS = ("id", "kind", "key", "delivered", "there?", "why")
 COLOURS = {"missing": "red", "cannot tell": "yellow"}
 
@@ -64,8 +64,9 @@ def verify(
     Each receipt of that time is looked up: there, missing, or nobody can tell. It is asked no
     faster than it takes entries.
 
-    Exit codes: 0 nothing is missing, 1 something is (with --resend-missing: and could not be sent
-    again), 75 the backend cannot be asked now.
+    Exit codes: 0 all of it is there, 1 something is missing (with --resend-missing: and could not
+    be sent again), 2 nothing is, but not of everything can anybody tell, 75 the backend cannot be
+    asked now.
     """
     meant = selection(backend, since, until, label)
     if resend_missing:
@@ -110,7 +111,9 @@ def _verify(
         print_json(told | ({"resent": sent.resent, "left": sent.left} if resend_missing else {}))
     if early is not None:
         raise Ending(early.code, "ended early: the rest was not asked for", *early.lines)
-    return MISSING if len(sent.resent) < len(missing) else OK
+    if len(sent.resent) < len(missing):
+        return MISSING
+    return UNTOLD if any(one["answer"] == "cannot tell" for one in found) else OK
 
 
 def _send_again(

@@ -31,8 +31,14 @@ class Holder:
     """An agent that holds receipts: pages of two, and what the backend answers for each."""
 
     def __init__(
-        self, *ids: str, left: tuple[Any, ...] = (), missing: str = "", away: int = 99
+        self,
+        *ids: str,
+        left: tuple[Any, ...] = (),
+        missing: str = "",
+        untold: str = "",
+        away: int = 99,
     ) -> None:
+        self.untold = untold
         self.ids = list(ids)
         self.left = list(left)
         self.missing = missing
@@ -58,6 +64,7 @@ class Holder:
 
     def _found(self, id_: str) -> dict[str, Any]:
         answer = "missing" if id_ in self.missing else "there"
+        answer = "cannot tell" if id_ in self.untold else answer
         known = {"id": id_, "kind": "event", "key": f"k{id_}", "delivered_at": WHEN}
         return {**known, "answer": answer, "why": "", "payload_kept": id_ != "D"}
 
@@ -137,6 +144,20 @@ def test_verify_lists_what_is_missing_and_ends_with_1(desk: Desk) -> None:
     assert second.split("\t")[0::4] == ["B", "missing"]
     assert fourth.split("\t")[4:] == ["missing", "no payload is kept: it cannot be sent again"]
     assert told == "events: 4 receipts: 2 there, 2 missing, 0 cannot tell"
+
+
+def test_verify_of_what_nobody_can_tell_is_2(desk: Desk) -> None:
+    with desk.agent(Holder("A", "B", untold="B")):  # type: ignore[arg-type]
+        assert desk.do("verify", "--backend", "events") == 2
+
+    assert desk.out.splitlines()[-1] == "events: 2 receipts: 1 there, 0 missing, 1 cannot tell"
+
+
+def test_what_came_back_before_the_agent_went_is_told(desk: Desk) -> None:
+    with desk.agent(Holder("A", "B", "C", away=3)):  # type: ignore[arg-type]
+        assert desk.do("resend", "--backend", "events", "--yes") == 75
+
+    assert "ended early; 2 of 3 entries will be sent again" in desk.err
 
 
 def test_verify_of_what_is_all_there_is_0(desk: Desk) -> None:
