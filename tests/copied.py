@@ -1,0 +1,73 @@
+"""What others copy out of docs/clients and docs/recipes: as modules, and as programs."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.builders import repository
+from tests.world import World, wait_until
+
+CLIENTS = repository() / "docs" / "clients"
+RECIPES = repository() / "docs" / "recipes"
+SECONDS = 20.0
+Found = list[dict[str, Any]]
+
+
+def module(path: Path) -> ModuleType:
+    """A file as a module of its own name, once, as if it lay beside the program."""
+    if path.stem not in sys.modules:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[path.stem])
+    return sys.modules[path.stem]
+
+
+def environment(world: World, **more: str) -> dict[str, str]:
+    """As a producer on this host has it; programs in the world's `bin` come first."""
+    return {
+        "PATH": f"{world.home}/bin:{os.environ['PATH']}",
+        "HOME": str(world.home),
+        "PYTHONPATH": str(CLIENTS),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOLDFAST_AGENT__SOCKET": str(world.home / "agent.sock"),
+        "HOLDFAST_AGENT__SPOOL_DIR": str(world.spool),
+        "HOLDFAST_CONFIG": str(world.config),
+        **more,
+    }
+
+
+def run(
+    world: World, *command: str | Path, stdin: str = "", code: int | None = 0, **more: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program as a producer does; it has to end with `code` (None: with any)."""
+    ran = subprocess.run(
+        list(map(str, command)),
+        input=stdin,
+        env=environment(world, **more),
+        cwd=world.home,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert code is None or ran.returncode == code, ran.stderr
+    return ran
+
+
+def spooled(world: World, backend: str) -> Sequence[Path]:
+    """What waits in the spool for a backend, hidden names too."""
+    return sorted((world.spool / backend).iterdir())
+
+
+def held(world: World, count: int, found: Callable[[], Found]) -> Found:
+    """What `found` gives once there are `count` of them and nothing more is on its way."""
+    wait_until(lambda: len(found()) >= count, SECONDS, lambda: (found(), world.status()))
+    wait_until(world.drained, SECONDS, world.status)
+    return found()
