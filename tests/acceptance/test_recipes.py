@@ -1,0 +1,441 @@
+"""docs/recipes, each file run as it stands, against one agent with its emulated backends."""
+
+import json
+import logging
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import repository
+from tests.copied import (
+    CLIENTS,
+    RECIPES,
+    SECONDS,
+    Found,
+    environment,
+    held,
+    module,
+    run,
+    spooled,
+)
+from tests.world import EXPERIMENT, World
+
+HARD = "a \"quoted\" \\ back\tslash\nsecond line µ€ {} %s $(x) `y` 'z'"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World() as world:
+        (world.home / "bin").mkdir()
+        world.start()
+        yield world
+
+
+@contextmanager
+def stopped(world: World) -> Iterator[None]:
+    """The agent hangs: its socket takes connections, and nobody answers or looks at the spool."""
+    world.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        world.send(signal.SIGCONT)
+
+
+def program(world: World, name: str, text: str) -> None:
+    """A program that the producers find first."""
+    path = world.home / "bin" / name
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def events(world: World, mark: str, count: int) -> Found:
+    """The data of the events that have `mark` in them."""
+
+    def found() -> Found:
+        data = [one["event_data"] for one in world.events.ledger()]
+        return [one for one in data if mark in str(one)]
+
+    return held(world, count, found)
+
+
+def readings(world: World, type_: str, count: int) -> Found:
+    return held(world, count, lambda: [o for o in world.telemetry.ledger() if o["type"] == type_])
+
+
+def posts(world: World, mark: str) -> Found:
+    """The posts with `mark` in their text: one is waited for."""
+    return held(world, 1, lambda: [o for o in world.elog.ledger() if mark in o.get("content", "")])
+
+
+SHORT = {
+    "curl.sh": ["bash", str(RECIPES / "curl.sh")],
+    "with_httpx.py": [sys.executable, str(RECIPES / "with_httpx.py")],
+    "with_requests.py": [sys.executable, str(RECIPES / "with_requests.py")],
+}
+
+
+def hand_in(
+    world: World, name: str, payload: dict[str, Any], *, code: int = 0, **more: str
+) -> "subprocess.CompletedProcess[str]":
+    text = json.dumps(payload, ensure_ascii=False)
+    if name == "curl.sh":
+        return run(world, *SHORT[name], "events", stdin=text, code=code, **more)
+    return run(world, *SHORT[name], "events", text, code=code, **more)
+
+
+def test_each_way_is_the_socket_and_with_a_hanging_agent_the_spool(world: World) -> None:
+    def told(name: str, way: str) -> str:
+        payload = {"event_type": "test", "event_data": {"by": name, "way": way, "text": HARD}}
+        return hand_in(world, name, payload).stdout
+
+    with ThreadPoolExecutor() as side_by_side:
+        for said in side_by_side.map(told, SHORT, ["socket"] * 3):
+            assert re.search(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", said)
+        with stopped(world):
+            paths = [one.split()[-1] for one in side_by_side.map(told, SHORT, ["spool"] * 3)]
+            assert sorted(paths) == [str(path) for path in spooled(world, "events")]
+            assert {Path(path).stat().st_mode & 0o777 for path in paths} == {0o660}
+
+    arrived = [(one["by"], one["way"], one["text"]) for one in events(world, "second line", 6)]
+    assert sorted(arrived) == sorted((n, w, HARD) for n in SHORT for w in ("socket", "spool"))
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_what_the_agent_refuses_is_told_and_left_nowhere(world: World, name: str) -> None:
+    refused = hand_in(world, name, {"event_type": "nonsense"}, code=65 if name == "curl.sh" else 1)
+
+    assert "/payload/event_type" in refused.stderr
+    assert spooled(world, "events") == []
+
+
+def test_curl_says_when_it_was_stored_nowhere(world: World) -> None:
+    nowhere = {
+        "HOLDFAST_AGENT__SOCKET": "/none",
+        "HOLDFAST_AGENT__SPOOL_DIR": str(world.home / "x"),
+    }
+
+    said = hand_in(world, "curl.sh", {"event_type": "test"}, code=69, **nowhere).stderr
+
+    assert "NOT stored" in said
+
+
+# As Bluesky 1.15 makes them; only the lists of devices and settings are shortened.
+START = {
+    "uid": "bc5b9a4c-fbe2-4859-b730-1d8f1e004f73",
+    "time": 1795576414.9023964,
+    "versions": {"ophyd": "1.11.2", "bluesky": "1.15.1"},
+    "scan_id": 1,
+    "plan_type": "generator",
+    "plan_name": "scan",
+    "detectors": ["det", "nanny"],
+    "motors": ["motor"],
+    "num_points": 3,
+    "hints": {"dimensions": [[["motor"], "primary"]]},
+    "run": 2,
+}
+DESCRIPTOR = {
+    "run_start": START["uid"],
+    "time": 1795576414.95,
+    "data_keys": {"det": {"source": "SIM:det", "dtype": "number", "shape": [], "precision": 3}},
+    "uid": "de5c0000-0000-4000-8000-000000000001",
+    "configuration": {},
+    "name": "primary",
+    "hints": {"det": {"fields": ["det"]}},
+    "object_keys": {"det": ["det"]},
+}
+
+
+def event_document(number: int, **data: Any) -> dict[str, Any]:
+    return {
+        "uid": f"e0000000-0000-4000-8000-00000000000{number}",
+        "time": START["time"] + number,
+        "data": data,
+        "timestamps": dict.fromkeys(data, START["time"]),
+        "seq_num": number,
+        "filled": {},
+        "descriptor": DESCRIPTOR["uid"],
+    }
+
+
+STOP = {
+    "uid": "5709a2f6-bfe2-4859-b730-1d8f1e004f73",
+    "time": START["time"] + 60,
+    "run_start": START["uid"],
+    "exit_status": "success",
+    "reason": "",
+    "num_events": {"primary": 3},
+}
+
+
+class Image:
+    """As much of a numpy array as matters."""
+
+    size, shape, dtype = 400, (20, 20), "float64"
+
+
+def documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "start", START
+    yield "descriptor", DESCRIPTOR
+    yield "event", event_document(1, det=0.6, nanny=float("nan"), image=Image())
+    yield "resource", {"uid": "r", "spec": "NPY_SEQ"}
+    second, third = event_document(2, det=1.0), event_document(3, det=0.5)
+    yield (
+        "event_page",
+        {
+            "descriptor": DESCRIPTOR["uid"],
+            **{name: [second[name], third[name]] for name in ("uid", "time", "seq_num")},
+            "data": {"det": [1.0, 0.5]},
+            "timestamps": {"det": [1.0, 1.0]},
+            "filled": {},
+        },
+    )
+    yield "stop", STOP
+
+
+@pytest.fixture
+def holdfast(world: World) -> Any:
+    client = module(CLIENTS / "holdfast_client.py")
+    return client.Holdfast(str(world.home / "agent.sock"), str(world.spool), 5.0)
+
+
+def test_bluesky_writes_logbook_run_table_and_readings_once_however_often_it_tells(
+    world: World, holdfast: Any
+) -> None:
+    for _ in range(2):
+        callback = module(RECIPES / "bluesky_callback.py").HoldfastCallback(EXPERIMENT, holdfast)
+        for name, doc in documents():
+            callback(name, doc)
+
+    told = readings(world, "bluesky.primary", 3)
+    assert [(one["data"]["seq_num"], one["data"]["det"]) for one in told] == [
+        (1, 0.6),
+        (2, 1.0),
+        (3, 0.5),
+    ]
+    assert told[0]["data"]["nanny"] == "nan"
+    assert told[0]["data"]["image"] == {"shape": [20, 20], "dtype": "float64"}
+    assert told[0]["ts"].startswith("2026-11-25T03:13:35.902")
+    [post] = posts(world, START["uid"])
+    assert "Scan 1: scan, success\n60.0 s, events: primary 3\nmotors: motor" in post["content"]
+    [table] = [one for one in world.elog.ledger() if "bluesky_plan" in one.get("params", {})]
+    assert (table["run"], table["params"]["bluesky_events_primary"]) == (2, 3)
+
+
+def test_bluesky_never_ends_a_plan(holdfast: Any, caplog: pytest.LogCaptureFixture) -> None:
+    callback = module(RECIPES / "bluesky_callback.py").HoldfastCallback(
+        "no such experiment!", holdfast
+    )
+    with caplog.at_level(logging.ERROR):
+        callback("start", START)
+        callback("stop", STOP)
+        callback("event", event_document(9))
+
+    assert caplog.text.count("Holdfast did not get") == 3
+    assert "/payload/experiment" in caplog.text
+
+
+def cron_command(crontab: str, home: Path) -> tuple[str, dict[str, str]]:
+    """What cron runs of its one line, and with which variables: as crontab(5) has it."""
+    lines = [line for line in crontab.splitlines() if line and not line.startswith("#")]
+    told = dict(line.split("=", 1) for line in lines[:-1])
+    fields = lines[-1].split(None, 5)
+    assert all(re.fullmatch(r"[\d*,/-]+", one) for one in fields[:5])
+    command = re.split(r"(?<!\\)%", fields[5])[0].replace("\\%", "%")
+    # In place of /usr/local/bin, where an installation puts such programs.
+    told["PATH"] = told["PATH"].replace("/usr/local/bin", str(home / "bin"))
+    return command, told
+
+
+def nightly(
+    world: World, *before: str, code: int = 0, **more: str
+) -> "subprocess.CompletedProcess[str]":
+    """The line of the crontab, as cron runs it. `before`: a program that runs it."""
+    command, told = cron_command((RECIPES / "cron" / "crontab").read_text(), world.home)
+    return run(world, *before, "/bin/sh", "-c", command, code=code, **told, **more)
+
+
+@pytest.fixture
+def cron(world: World) -> None:
+    shutil.copy(RECIPES / "cron" / "nightly_summary.sh", world.home / "bin")
+    holdfast = f'#!/bin/sh\nPYTHONPATH={repository()} exec {sys.executable} -m agent.cli "$@"\n'
+    program(world, "holdfast", holdfast)
+    (world.home / "data").mkdir(exist_ok=True)
+    (world.home / "data" / "scan.h5").write_text("x")
+
+
+@pytest.mark.usefixtures("cron")
+def test_the_nightly_summary_is_posted_once_and_says_nothing(world: World) -> None:
+    said = [nightly(world), nightly(world)]
+
+    assert [(one.stdout, one.stderr) for one in said] == [("", "")] * 2
+    today = subprocess.run(["date", "+%F"], capture_output=True, text=True, check=True).stdout
+    [post] = posts(world, f"Summary of {today.strip()} on ")
+    assert "files written in the last day: 1\n" in post["content"]
+    assert post["tags"] == ["NIGHTLY"]
+
+
+@pytest.mark.usefixtures("cron")
+def test_a_nightly_summary_that_cannot_be_handed_in_says_so_in_one_mail(world: World) -> None:
+    failed = nightly(world, code=1, HOLDFAST_CONFIG="/none.toml")
+
+    assert failed.stdout == ""
+    assert re.match(r"The summary of \d{4}-\d\d-\d\d was not handed in: .*none.toml", failed.stderr)
+
+
+@pytest.mark.usefixtures("cron")
+def test_a_night_that_is_still_summed_up_is_not_summed_up_again(world: World) -> None:
+    other = nightly(world, "flock", f"{world.home}/.nightly.lock", code=1)
+
+    assert (other.stdout, other.stderr) == ("", "")
+
+
+# What camonitor prints with `-F TAB`, by print_time_val_sts of EPICS base's tool_lib.c.
+PRINTED = """\
+LAB:TEMP\t2026-11-25 01:02:03.123456\t21.5\t\t
+LAB:TEMP\t2026-11-25 01:02:04.000001\t99\tHIHI\tMAJOR
+LAB:SHUTTER\t2026-11-25 01:02:03.500000\tOpen for *** users\t\t
+LAB:NONE\t*** Not connected (PV not found)
+LAB:TEMP\t2026-11-25 01:02:05.250000 *** disconnected
+LAB:WAVE\t2026-11-25 01:02:03.000000\t3\t1\t2.5\tnan\tUDF\tINVALID
+LAB:FRESH\t<undefined>\t0\tUDF\tINVALID
+LAB:LONG\t2026-11-25 01:02:03.000000\t101{long}\t\t
+LAB:BROKEN
+""".replace("{long}", "\t7" * 101)
+
+
+def test_epics_values_become_telemetry_with_their_own_times_and_alarms(world: World) -> None:
+    asked = world.home / "camonitor.asked"
+    printed = world.home / "camonitor.txt"
+    printed.write_text(PRINTED)
+    program(world, "camonitor", f'#!/bin/sh\nprintf "%s|" "$@" >{asked}\ncat {printed}\nexit 3\n')
+
+    run(world, sys.executable, RECIPES / "epics_watch.py", "LAB:TEMP", "LAB:NONE", code=3, TZ="UTC")
+
+    assert asked.read_text() == "-F|\t|LAB:TEMP|LAB:NONE|"
+    hot = {"value": 99, "connected": True, "status": "HIHI", "severity": "MAJOR"}
+    gone = {"value": None, "connected": False, "status": "disconnected", "severity": "INVALID"}
+    fine = {"value": 21.5, "connected": True, "status": "NO_ALARM", "severity": "NO_ALARM"}
+    assert [(one["ts"], one["data"]) for one in readings(world, "LAB:TEMP", 3)] == [
+        ("2026-11-25T01:02:03.123Z", fine),
+        ("2026-11-25T01:02:04.000Z", hot),
+        ("2026-11-25T01:02:05.250Z", gone),
+    ]
+    values = {
+        one["type"]: one["data"]["value"]
+        for one in world.telemetry.ledger()
+        if one["type"].startswith("LAB:")
+    }
+    assert values == {
+        "LAB:TEMP": None,
+        "LAB:SHUTTER": "Open for *** users",
+        "LAB:NONE": None,
+        "LAB:WAVE": [1, 2.5, "nan"],
+        "LAB:FRESH": 0,
+        "LAB:LONG": {"length": 101},
+    }
+
+
+def test_epics_is_watched_until_somebody_ends_it_and_nothing_is_lost_then(world: World) -> None:
+    line = "LAB:STOP\\t2026-11-25 01:02:03.123456\\t1\\t\\t\\n"
+    program(world, "camonitor", f"#!/bin/bash\nprintf '{line}'\nexec sleep 60\n")
+    watching = subprocess.Popen(
+        [sys.executable, str(RECIPES / "epics_watch.py"), "LAB:STOP"], env=environment(world)
+    )
+    try:
+        assert len(readings(world, "LAB:STOP", 1)) == 1
+        watching.send_signal(signal.SIGTERM)
+        assert watching.wait(SECONDS) == 0
+    finally:
+        watching.kill()
+
+
+def test_without_epics_it_is_said(world: World) -> None:
+    nothing = run(world, sys.executable, RECIPES / "epics_watch.py", "X", code=69, PATH="/none")
+
+    assert "camonitor cannot be started" in nothing.stderr
+
+
+def as_awk(macros: str) -> str:
+    """The macros in awk, statement by statement: the two languages share all that is used here.
+
+    What differs: awk has no declarations, `fprintf(file, ...)` is `printf(...) >> file`, and
+    `unix(command, variable)` is a pipe.
+    """
+    lines = []
+    top = []
+    for written in macros.splitlines():
+        if written.startswith(("#", "global ")) or written.strip().startswith("local "):
+            continue
+        if re.match(r"[A-Z_]+ = ", written):
+            top.append(written)
+            continue
+        line = re.sub(r"^def (\w+\(.*\)) '\{$", r"function \1 {", written).replace("}'", "}")
+        line = re.sub(r"fprintf\((\w+), (.*)\)$", r"printf(\2) >> \1", line)
+        line = re.sub(r"unix\((.*), (\w+)\)$", r"\2 = captured(\1)", line)
+        lines.append(line.replace("unix(", "system("))
+    return "\n".join(lines) + AWK.replace("TOP", "\n".join(top))
+
+
+AWK = r"""
+function asc(c) { return ORD[c] }
+function open(file) { return 0 }
+function captured(command, said) {
+    said = ""
+    command | getline said
+    close(command)
+    return said "\n"
+}
+BEGIN {
+    for (i = 1; i < 256; i++) ORD[sprintf("%c", i)] = i
+    TOP
+    HOLDFAST_SPOOL = ENVIRON["HOLDFAST_AGENT__SPOOL_DIR"]
+    HARD = ENVIRON["HARD"]
+    failed = holdfast_event("log_info", HARD)
+    failed += holdfast_reading("ring_current", 399.8125)
+    failed += holdfast_post(ENVIRON["EXPERIMENT"], sprintf("from SPEC: %s", HARD))
+    exit failed
+}
+"""
+
+
+def test_specs_macros_write_files_that_the_agent_takes_whatever_the_text(world: World) -> None:
+    program_text = as_awk((RECIPES / "spec" / "holdfast.mac").read_text())
+
+    run(world, "awk", program_text, LC_ALL="C", HARD=HARD, EXPERIMENT=EXPERIMENT)
+
+    assert [one["message"] for one in events(world, "'message': 'a ", 1)] == [HARD]
+    assert [one["data"] for one in readings(world, "ring_current", 1)] == [{"value": 399.8125}]
+    assert [one["content"] for one in posts(world, "from SPEC")] == [f"from SPEC: {HARD}"]
+    assert spooled(world, "events") == []
+
+
+def test_specs_macros_say_when_the_spool_is_not_there(world: World) -> None:
+    program_text = as_awk((RECIPES / "spec" / "holdfast.mac").read_text())
+
+    nothing = run(
+        world, "awk", program_text, code=None, LC_ALL="C", HOLDFAST_AGENT__SPOOL_DIR="/none"
+    )
+
+    assert nothing.stdout.count("NOT stored: /none/") == 3
+
+
+def test_every_recipe_has_its_page_and_its_row() -> None:
+    index = (RECIPES / "README.md").read_text()
+    files = [path for path in RECIPES.rglob("*") if path.suffix in {".sh", ".py", ".mac"}]
+    pages = {path for path in RECIPES.glob("*.md") if path.name != "README.md"}
+
+    assert len(files) == 7
+    assert len(pages) == 7
+    assert all(page.name in index for page in pages)
+    for file in files:
+        named = [page for page in pages if f"({file.relative_to(RECIPES)})" in page.read_text()]
+        assert named, file
