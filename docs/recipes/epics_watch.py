@@ -98,6 +98,9 @@ def leave(entries: List[Dict[str, Any]]) -> None:
         target.flush()
         os.fsync(target.fileno())
     os.rename(hidden, os.path.join(folder, name))
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)  # the name, too
+    os.close(descriptor)
 
 
 def batch(lines: "queue.Queue[Optional[str]]") -> List[Optional[str]]:

@@ -95,7 +95,11 @@ def leave(backend: str, key: str, entry: object) -> str:
         target.flush()
         os.fsync(target.fileno())
     hidden.chmod(0o660)  # the agent is in the spool's group
-    return str(hidden.rename(path))
+    hidden.rename(path)
+    folder = os.open(str(path.parent), os.O_RDONLY)
+    os.fsync(folder)  # the name, too
+    os.close(folder)
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,51 @@ def test_curl_says_when_it_was_stored_nowhere(world: World) -> None:
     assert "NOT stored" in said
 
 
+def may_trace() -> bool:
+    """Not every container lets one process look at another."""
+    trace = ["strace", "-o", "/dev/null", "true"]
+    return bool(shutil.which("strace")) and subprocess.run(trace, check=False).returncode == 0
+
+
+CALLS = re.compile(
+    r"(?P<sync>fsync|fdatasync)\(\d+<(?P<what>[^>]+)>\) += 0"
+    r"|rename\w*\((?:\w+<[^>]*>, )?\"(?P<old>[^\"]+)\", (?:\w+<[^>]*>, )?\"(?P<new>[^\"]+)\""
+)
+
+
+@pytest.mark.skipif(not may_trace(), reason="strace is not here, or may not trace")
+@pytest.mark.parametrize("name", [*SHORT, "holdfast_client.py", "epics_watch.py", "holdfast.mac"])
+def test_a_spool_file_is_on_the_disk_before_it_has_its_name(world: World, name: str) -> None:
+    program(world, "camonitor", "#!/bin/sh\nprintf 'A\\t2026-11-25 01:02:03.000001\\t1\\t\\t\\n'\n")
+    put = "import holdfast_client as h; h.Holdfast().put('events', {'event_type': 'test'})"
+    command = {
+        "holdfast_client.py": [sys.executable, "-c", put],
+        "epics_watch.py": [sys.executable, str(RECIPES / "epics_watch.py"), "A"],
+        "holdfast.mac": ["awk", as_awk((RECIPES / "spec" / "holdfast.mac").read_text())],
+        "curl.sh": [*SHORT["curl.sh"], "events"],
+    }.get(name) or [*SHORT[name], "events", '{"event_type": "test"}']
+    spool = world.home / f"elsewhere-{name}"
+    for backend in ("events", "telemetry", "elog"):
+        (spool / backend).mkdir(parents=True)
+    trace = ["strace", "-f", "-qq", "-y", "-e", "trace=/fsync|fdatasync|rename", "-o", "trace"]
+
+    run(
+        world, *trace, *command, stdin='{"event_type": "test"}', LC_ALL="C", EXPERIMENT=EXPERIMENT,
+        HOLDFAST_AGENT__SOCKET="/none", HOLDFAST_AGENT__SPOOL_DIR=str(spool),
+    )  # fmt: skip
+
+    done = [
+        found
+        for line in (world.home / "trace").read_text().splitlines()
+        if (found := CALLS.search(line))
+    ]
+    names = [Path(one["what"] or one["new"]).name for one in done]
+    [lying] = (spool / ("telemetry" if name == "epics_watch.py" else "events")).iterdir()
+    at = names.index(lying.name)
+    assert names[at - 1 : at + 2] == [Path(done[at]["old"]).name, lying.name, lying.parent.name]
+    assert names[at - 1].startswith(".")
+
+
 # As Bluesky 1.15 makes them; only the lists of devices and settings are shortened.
 START = {
     "uid": "bc5b9a4c-fbe2-4859-b730-1d8f1e004f73",
