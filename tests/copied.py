@@ -1,13 +1,18 @@
 """What others copy out of docs/clients and docs/recipes: as modules, and as programs."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
+
+import pytest
 
 from tests.builders import repository
 from tests.world import World, wait_until
@@ -27,6 +32,20 @@ def module(path: Path) -> ModuleType:
         sys.modules[path.stem] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[path.stem])
     return sys.modules[path.stem]
+
+
+@contextmanager
+def lute_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """As LUTE may find it, with an empty spool and nobody at the socket. Gives the folder."""
+    module(CLIENTS / "lute_elog.py")._agent.cache_clear()
+    for name in ("Authorization", "JID_UPDATE_COUNTERS", "ARP_UPDATE_COUNTERS", "EXPERIMENT"):
+        monkeypatch.delenv(name, raising=False)
+    # Not pytest's tmp_path: a Unix socket's path ends at 107 bytes.
+    with TemporaryDirectory(prefix="hf") as folder:
+        (Path(folder) / "spool").mkdir()
+        monkeypatch.setenv("HOLDFAST_AGENT__SOCKET", f"{folder}/s")
+        monkeypatch.setenv("HOLDFAST_AGENT__SPOOL_DIR", f"{folder}/spool")
+        yield Path(folder)
 
 
 def environment(world: World, **more: str) -> dict[str, str]:
@@ -71,3 +90,10 @@ def held(world: World, count: int, found: Callable[[], Found]) -> Found:
     wait_until(lambda: len(found()) >= count, SECONDS, lambda: (found(), world.status()))
     wait_until(world.drained, SECONDS, world.status)
     return found()
+
+
+def lying(home: Path, backend: str = "events") -> list[Any]:
+    """The entries in the spool, in order of their names; nothing else lies there."""
+    paths = sorted((home / "spool" / backend).iterdir())
+    assert all(path.suffix == ".json" and not path.name.startswith(".") for path in paths)
+    return [json.loads(path.read_bytes()) for path in paths]

@@ -1,29 +1,25 @@
 """docs/clients/holdfast_client.py against whatever else may listen, or not, at the socket."""
 
-import ast
-import json
-import logging
 import os
 import re
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from tests.bad_listeners import BREAKS, HANGS, as_child, behaving
 from tests.cli_people import as_nobody, only_root
 from tests.cli_server import accepted, listening, refusing, served
-from tests.copied import CLIENTS, module
+from tests.copied import CLIENTS, lying, module
 
 client = module(CLIENTS / "holdfast_client.py")
-Behaviour = Callable[[socket.socket], None]
 
 LIMIT = 0.15
 SLACK = 1.0  # a machine that is busy with other tests
@@ -40,73 +36,6 @@ def home() -> Iterator[Path]:
 
 def holdfast_in(home: Path, timeout: float = LIMIT) -> Any:
     return client.Holdfast(str(home / "s"), str(home / "spool"), timeout)
-
-
-def lying(home: Path, backend: str = "events") -> list[Any]:
-    """The entries in the spool, in order of their names; nothing else lies there."""
-    paths = sorted((home / "spool" / backend).iterdir())
-    assert all(path.suffix == ".json" and not path.name.startswith(".") for path in paths)
-    return [json.loads(path.read_bytes()) for path in paths]
-
-
-@contextmanager
-def behaving(path: Path, behaviour: Behaviour) -> Iterator[None]:
-    """A listener that does as told with each connection."""
-    with listening(path) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection, suppress(OSError):
-                    behaviour(connection)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-def says(text: bytes, *, then_wait: bool = False) -> Behaviour:
-    def behaviour(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(text)
-        if then_wait:
-            connection.recv(1)  # until the client leaves
-
-    return behaviour
-
-
-def trickles(connection: socket.socket) -> None:
-    connection.recv(65536)
-    connection.settimeout(0.01)
-    connection.sendall(b"HTTP/1.1 202 Accepted\r\n")
-    while True:
-        connection.sendall(b"X-A: b\r\n")
-        with suppress(TimeoutError):
-            connection.recv(1)
-
-
-HALF = b'HTTP/1.1 202 Accepted\r\nContent-Length: 60\r\n\r\n{"id": "I'
-HANGS = {
-    "accepts and never answers": says(b"", then_wait=True),
-    "stops in the middle of an answer": says(HALF, then_wait=True),
-    "trickles for ever": trickles,
-}
-BREAKS = {
-    "closes at once": lambda _: None,
-    "closes in the middle of an answer": says(HALF),
-    "speaks something else": says(b"220 mail ready\r\n\r\n"),
-    "answers with a page": says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<htm"),
-    "answers with a number": says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\n7"),
-    "says yes and no more": says(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"),
-    "is older than HTTP": says(b"\r\ncontent-length: 2\r\n\r\n{}"),
-}
 
 
 @pytest.mark.parametrize("name", [*HANGS, *BREAKS])
@@ -351,101 +280,3 @@ def test_threads_share_one_and_a_child_goes_on_with_it(home: Path) -> None:
 
     assert child == "accepted"
     assert len({one.json["key"] for one in server.asked}) == 21
-
-
-def as_child(work: Callable[[], object]) -> str:
-    """What `work` returns in a fork."""
-    reading, writing = os.pipe()
-    if os.fork() == 0:
-        try:
-            os.write(writing, str(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as told:
-        said = told.read()
-    os.wait()
-    return said
-
-
-class Records:
-    """A logger with the handler, and what arrives of it in the spool."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.logger = logging.Logger("daq.motor")  # noqa: LOG001 - nobody else shall have it
-        self.handler = client.HoldfastHandler("events", holdfast_in(home))
-        self.logger.addHandler(self.handler)
-
-    def told(self) -> list[dict[str, Any]]:
-        return [one["payload"] for one in lying(self.home)]
-
-
-def test_records_become_events_of_their_level(home: Path) -> None:
-    records = Records(home)
-    for level in (5, 10, 20, 25, 30, 40, 50, 99):
-        records.logger.log(level, "at %d", level)
-
-    assert [(e["event_type"], e["log_level"]) for e in records.told()] == [
-        ("log", 0),
-        ("log_debug", 10),
-        ("log_info", 20),
-        ("log_info", 20),
-        ("log_warning", 30),
-        ("log_error", 40),
-        ("log_critical", 50),
-        ("log_critical", 50),
-    ]
-    assert records.told()[3]["event_data"]["message"] == "at 25"
-    assert records.told()[3]["event_data"]["logger"] == "daq.motor"
-
-
-def test_an_exception_and_what_is_no_text_are_told_with_the_records_own_time(home: Path) -> None:
-    records = Records(home)
-    try:
-        {}["motor"]
-    except KeyError:
-        records.logger.exception("lost %s", os.fsdecode(b"sc\xff.h5"))
-    made = datetime.now(UTC)
-
-    entry = lying(home)[0]
-
-    assert "KeyError: 'motor'" in entry["payload"]["event_data"]["exception"]
-    assert entry["payload"]["event_data"]["message"] == "lost sc\\udcff.h5"
-    assert abs(datetime.fromisoformat(entry["created_at"]) - made) < timedelta(seconds=5)
-
-
-def test_a_record_that_cannot_be_handed_in_does_no_harm(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    records = Records(home)
-    records.handler.holdfast.spool_dir = str(home / "none")
-
-    records.logger.error("nowhere to go")
-    records.logger.error("%d", "not a number")
-    records.handler.flush()
-    records.handler.close()
-
-    assert capsys.readouterr().err.count("--- Logging error ---") == 2
-
-
-NEWER = re.compile(
-    r":=|removeprefix|removesuffix|readlink|fromisoformat|capture_output|is_relative_to"
-    r"|time_ns|missing_ok|from __future__|dataclass|contextvars|AF_UNIX_|nullcontext|cached"
-)
-
-
-@pytest.mark.parametrize("name", ["holdfast_client.py", "lute_elog.py"])
-def test_what_is_copied_is_short_and_for_old_pythons(name: str) -> None:
-    text = (CLIENTS / name).read_text()
-    tree = ast.parse(text, feature_version=(3, 6))
-    imported = {
-        alias.name if isinstance(node, ast.Import) else (node.module or "")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and not node.level)
-        for alias in node.names
-    }
-
-    assert not NEWER.search(text)
-    assert {one.split(".")[0] for one in imported} <= {*sys.stdlib_module_names, "holdfast_client"}
-    assert len((CLIENTS / "holdfast_client.py").read_text().splitlines()) < 250
