@@ -67,6 +67,7 @@ BREAKS = {
     "speaks something else": says(b"220 mail ready\r\n\r\n"),
     "answers with a page": says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<htm"),
     "answers with a number": says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\n7"),
+    "is somebody else": says(b'HTTP/1.1 404 No\r\nContent-Length: 17\r\n\r\n{"message": "no"}'),
     "says yes and no more": says(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"),
     "is older than HTTP": says(b"\r\ncontent-length: 2\r\n\r\n{}"),
 }

@@ -112,7 +112,7 @@ class Holdfast:
             status, answer = self._ask(entry)
             if status in (200, 202):
                 return Outcome(answer["state"], key, answer["id"])
-            reason = str(answer.get("detail", status))
+            reason = answer["detail"]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
             # No answer, or none of the agent's.
             status, reason = 0, "%s: %s: %s" % (self.socket, type(exc).__name__, exc)

@@ -254,6 +254,8 @@ def post_elog_run_status(
     if not url:
         logger.error("No run status: neither JID_UPDATE_COUNTERS nor ARP_UPDATE_COUNTERS is set")
         return
+    if not data:
+        return
     payload = {"counters": {str(k): str(v) for k, v in data.items()}, "update_url": url}
     job = {"job_id": named("ARP_ROOT_JOB_ID"), "run": _number(named("RUN_NUM", ""))}
     if not re.search("/replace_counters/[^/]+/[^/]+$", url):

@@ -125,6 +125,7 @@ def test_columns_of_the_run_table_may_be_numpys_and_no_numbers(agent: CliServer)
 
 
 def test_nothing_to_set_is_nothing_to_send(agent: CliServer) -> None:
+    assert lute.post_elog_run_status({}, JOB_URL) is None
     assert lute.post_elog_run_table(EXP, 12, {}) is None
     assert agent.asked == []
 
