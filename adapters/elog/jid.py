@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adapters.auth.options import AuthOptions
-from adapters.base import DeliveryError, Refused, Site, Uncertain
+from adapters.base import DeliveryError, Refused, Site, TlsOptions, Uncertain
 from adapters.http import Answer, HttpClient, refusal_of_us
 from adapters.preview import Preview
 
@@ -130,7 +130,9 @@ class Jid:
         self._http = HttpClient(
             replace(
                 site,
-                auth=AuthOptions(),  # ours are for the eLog
+                # Ours are for the eLog; whom it is signed by may be the same authority.
+                auth=AuthOptions(),
+                tls=TlsOptions(ca_file=site.tls.ca_file),
                 attempt_timeout_seconds=limit,
                 timeout_seconds=patience,
             )

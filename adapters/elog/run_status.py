@@ -59,7 +59,7 @@ def prefix(url: str) -> str:
     return url
 
 
-UpdateUrl = Annotated[str, StringConstraints(max_length=2000), AfterValidator(job_url)]
+UpdateUrl = Annotated[str, StringConstraints(max_length=500), AfterValidator(job_url)]
 Prefix = Annotated[str, AfterValidator(prefix)]
 
 

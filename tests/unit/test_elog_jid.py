@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from adapters.auth.options import AuthOptions
+from adapters.base import TlsOptions
 from adapters.elog import KIND, Options
-from adapters.elog.jid import counters_in, job_of, place_of, without
+from adapters.elog.jid import Jid, counters_in, job_of, place_of, without
 from adapters.elog.run_status import RunStatus, allowed, merged, run_status_address, shown, shows
 from adapters.http import Answer
+from tests.emulators.elog_site import a_site
 
 PREFIX = "https://psdm.slac.stanford.edu/arps3dfjid"
 URL = f"{PREFIX}/jid/ws/replace_counters/mfxl1000123/66b0"
@@ -237,6 +241,15 @@ def test_the_credential_is_never_in_what_is_told() -> None:
 
     assert "s3cr3t" not in f"{told.text} {told.headers}"
     assert without(None, answer) is answer
+
+
+def test_what_proves_us_to_the_elog_is_not_for_a_job_service() -> None:
+    ours = TlsOptions(ca_file=Path("ca"), cert_file=Path("cert"), key_file=Path("key"))
+
+    site = Jid(a_site("http://elog.test", tls=ours))._http._site
+
+    assert (site.auth, site.tls) == (AuthOptions(), TlsOptions(ca_file=Path("ca")))
+    assert site.attempt_timeout_seconds <= 10
 
 
 def test_the_kind_keeps_its_credential_apart() -> None:
