@@ -131,7 +131,7 @@ class Current:
     ) -> Resolution:
         experiment = str(payload["experiment"])
         answer, asked = await self._ask(f"{of_experiment(experiment)}/current_run", experiment)
-        if answer.json() == {"success": False, "value": None}:
+        if _has_no_runs(answer):
             raise Held(
                 f"{experiment} has no runs, so none is current. Best {BY_RUN}, or without any"
             )
@@ -252,6 +252,14 @@ def _listed(answer: Answer, asked: Asked) -> list[Json]:
 
 def _has_name(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("name"), str)
+
+
+def _has_no_runs(answer: Answer) -> bool:
+    """Is it the refusal without a reason that means so (elog sheet, section 3.8)?"""
+    match answer.json():
+        case {"success": False, "value": None, **rest}:
+            return not rest.get("errormsg")
+    return False
 
 
 def _is_run(value: Any) -> bool:

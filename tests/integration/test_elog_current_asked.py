@@ -200,6 +200,26 @@ async def test_only_a_time_proves_which_run_it_was(
     assert type(judged) is verdict
 
 
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        ({"success": False, "value": None}, Held),
+        ({"success": False, "value": None, "errormsg": ""}, Held),
+        ({"success": False, "value": None, "errormsg": "Not today"}, Parked),
+        ({"success": False}, Parked),
+    ],
+    ids=str,
+)
+async def test_only_a_refusal_without_a_reason_means_that_there_are_no_runs(
+    stranger: Served, connect: Connect, body: dict[str, Any], verdict: type[Verdict]
+) -> None:
+    stranger.emulator.says(200, as_json(body), JSON)
+
+    judged = await verdict_of(connect(stranger), an_open(experiment=EXPERIMENT))
+
+    assert type(judged) is verdict
+
+
 async def test_a_plain_refusal_of_the_question_buries_nothing(
     stranger: Served, connect: Connect
 ) -> None:
