@@ -2,7 +2,8 @@
 
 Proof of delivery is 200 and a JSON object whose `_id` is ours. The server answers a repeated
 id the same way, echoing the request whatever it holds, and mails alerts again; so an event in
-doubt is looked up with GET /event/{id} and compared, never simply sent again.
+doubt is looked up with GET /event/{id} and compared, never simply sent again. So is one whose
+id is a name of the producer's own: it may be taken.
 
 A type that the server's version does not know is told in its words (`dialect`), an alert that
 comes late perhaps without the alarm (`alerts`); what was changed stays in the event.
@@ -32,7 +33,7 @@ from adapters.event_manager.event_types import COMMON, in_refusal, spelled
 from adapters.event_manager.limits import Limits
 from adapters.event_manager.options import Options
 from adapters.event_manager.originals import Json
-from adapters.event_manager.payload import LOG_LEVELS, EventPayload
+from adapters.event_manager.payload import LOG_LEVELS, EventPayload, is_ulid
 from adapters.event_manager.wire import adapted, is_same_event, type_in, wire_body
 from adapters.http import Answer, HttpClient
 from adapters.preview import Preview
@@ -68,20 +69,8 @@ class EventManagerAdapter:
         Raises Rejected when the id belongs to another event: the server would drop ours
         without a word, however often it is sent.
         """
-        event_id = wire_body(doubt.claim)["event_id"]
-        place = self._place(event_id)
-        answer = await self._ask("GET", place)
-        stored = event_in(answer, event_id)
-        absent = is_absence(answer, event_id)
-        self._limits.learn(answer, own=absent or stored is not None)
-        if absent:
-            return []
-        if stored is None:
-            raise unread(answer, self._url + place)
-        if not is_same_event(doubt.claim, stored):
-            detail = f"the id {event_id!r} already holds another event at {self._url}"
-            raise Rejected(detail, status=answer.status, excerpt=answer.text)
-        return [self._receipt(doubt.claim, event_id, duplicate=True)]
+        held = await self._held(doubt.claim)
+        return [] if held is None else [held]
 
     async def holds(self, receipt: Delivered) -> bool:
         """GET of the event: an archived one is there, a deleted one is not."""
@@ -109,8 +98,30 @@ class EventManagerAdapter:
         """Close every connection."""
         await self._client.close()
 
+    async def _held(self, claim: Claim) -> Receipt | None:
+        event_id = wire_body(claim)["event_id"]
+        place = self._place(event_id)
+        answer = await self._ask("GET", place)
+        stored = event_in(answer, event_id)
+        absent = is_absence(answer, event_id)
+        self._limits.learn(answer, own=absent or stored is not None)
+        if absent:
+            return None
+        if stored is None:
+            raise unread(answer, self._url + place)
+        if not is_same_event(claim, stored):
+            detail = f"the id {event_id!r} already holds another event at {self._url}"
+            raise Rejected(detail, status=answer.status, excerpt=answer.text)
+        return self._receipt(claim, event_id, duplicate=True)
+
     async def _post(self, claim: Claim) -> Receipt:
         body = wire_body(claim, self._zone)
+        event_id = body["event_id"]
+        if not (claim.in_doubt or event_id == claim.id or is_ulid(event_id)):
+            # Somebody's own name for it may be taken, which an answer to a POST would not tell.
+            held = await self._held(claim)
+            if held is not None:
+                return held
         told = await self._dialect.spelled(type_in(body))
         answer = await self._send(claim, body, told)
         if (known := in_refusal(answer)) is not None:
@@ -118,11 +129,11 @@ class EventManagerAdapter:
             if (again := spelled(type_in(body), known)) != told:
                 # What is refused with 422 was neither stored nor mailed.
                 answer = await self._send(claim, body, again)
-        stored = event_in(answer, body["event_id"]) is not None
+        stored = event_in(answer, event_id) is not None
         self._limits.learn(answer, own=stored)
         if not stored:
             raise unproven(answer, f"{self._url}/event")
-        return self._receipt(claim, body["event_id"])
+        return self._receipt(claim, event_id)
 
     async def _send(self, claim: Claim, body: Json, event_type: str) -> Answer:
         text = json.dumps(self._said(claim, body, event_type))

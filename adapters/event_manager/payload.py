@@ -6,6 +6,7 @@ server could store ("poison"), or would silently change, is refused at the door.
 only judge; what is sent is the producer's own JSON. Source: event manager sheet, section 2.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -61,6 +62,11 @@ def log_level_of(value: Any) -> int:
         names = ", ".join(f"{number} ({name})" for name, number in LOG_LEVELS.items())
         raise ValueError(f"must be one of: {names}")
     return int(level)
+
+
+def is_ulid(event_id: str) -> bool:
+    """Was this id made so that no two events get the same?"""
+    return re.match(ULID, event_id) is not None
 
 
 def timestamp_of(value: Any) -> datetime:
@@ -121,9 +127,8 @@ EventId = Annotated[
     AfterValidator(_can_be_looked_up),
 ]
 TraceId = Annotated[StrictStr, StringConstraints(max_length=MAX_TRACE_LENGTH)]
-Ulid = Annotated[
-    StrictStr, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$")
-]
+ULID = r"^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
+Ulid = Annotated[StrictStr, StringConstraints(pattern=ULID)]
 
 
 class Source(BaseModel):

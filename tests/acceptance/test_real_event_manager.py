@@ -86,16 +86,21 @@ async def test_an_event_arrives_once_with_the_producers_time(
     }
 
 
-async def test_a_repeat_is_echoed_and_changes_nothing(
-    server: RealEventManager, adapter: EventManagerAdapter
+@pytest.mark.parametrize("event_id", [ULID, "repeated"], ids=["a ULID", "a name"])
+async def test_a_repeat_changes_nothing_and_a_name_that_is_taken_is_told(
+    server: RealEventManager, adapter: EventManagerAdapter, event_id: str
 ) -> None:
-    await adapter.deliver([a_claim({"event_id": "repeated", "event_data": 1})])
-    again = a_claim({"event_id": "repeated", "event_data": 2})
+    await adapter.deliver([a_claim({"event_id": event_id, "event_data": 1})])
+    again = a_claim({"event_id": event_id, "event_data": 2})
 
-    (receipt,) = await adapter.deliver([again])
+    if event_id == ULID:
+        (receipt,) = await adapter.deliver([again])
+        assert isinstance(receipt, Receipt), "the server echoes it"
+    else:
+        with pytest.raises(Rejected, match="already holds another event"):
+            await adapter.deliver([again])
 
-    assert isinstance(receipt, Receipt)
-    assert stored(server, "repeated")["event_data"] == 1
+    assert stored(server, event_id)["event_data"] == 1
     with pytest.raises(Rejected, match="already holds another event"):
         await adapter.find(doubt(again))
 

@@ -16,7 +16,7 @@ from adapters.base import (
     Unreachable,
 )
 from adapters.event_manager import KIND, EventManagerAdapter
-from storage.entry import Receipt
+from storage.entry import Claim, Receipt
 from tests.builders import a_claim
 from tests.emulators.event_manager import VERSIONS, EventManager
 from tests.emulators.event_manager_lane import adapter_for, found, verdict
@@ -107,16 +107,54 @@ async def test_an_answer_that_does_not_come_in_time_is_uncertain(served: Served)
         assert await found(adapter, claim) != []
 
 
+@pytest.mark.parametrize("taken_id", ["taken", ULID])
 async def test_an_id_that_holds_another_event_is_refused_for_good(
-    served: Served, adapter: EventManagerAdapter
+    served: Served, adapter: EventManagerAdapter, taken_id: str
 ) -> None:
-    await verdict(adapter, a_claim({"event_id": "taken", "event_data": 1}))
+    await verdict(adapter, a_claim({"event_id": taken_id, "event_data": 1}))
 
-    outcome = await found(adapter, a_claim({"event_id": "taken", "event_data": 2}))
+    outcome = await found(adapter, a_claim({"event_id": taken_id, "event_data": 2}))
 
     assert isinstance(outcome, Rejected)
     assert "already holds another event" in outcome.detail
     assert served.emulator.ledger()[0]["event_data"] == 1
+
+
+@pytest.mark.parametrize("data", [1, 2], ids=["the same event", "another event"])
+async def test_a_name_of_the_producers_own_is_looked_up_before_it_is_sent(
+    served: Served, adapter: EventManagerAdapter, data: int
+) -> None:
+    await verdict(adapter, a_claim({"event_id": "run-7", "alert": True, "event_data": 1}))
+
+    outcome = await verdict(
+        adapter, a_claim({"event_id": "run-7", "alert": True, "event_data": data})
+    )
+
+    if data == 1:
+        assert isinstance(outcome, Receipt)
+        assert outcome.duplicate
+    else:
+        assert isinstance(outcome, Rejected)
+        assert "'run-7' already holds another event" in outcome.detail
+    assert isinstance(served.emulator, EventManager)
+    assert served.emulator.mails == {"run-7": 1}
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param(a_claim({}), id="the entry's id"),
+        pytest.param(a_claim({"event_id": ULID.lower()}), id="a ULID"),
+        pytest.param(a_claim({"event_id": "run-7"}, in_doubt=True), id="looked up already"),
+    ],
+)
+async def test_an_id_that_nobody_else_has_is_sent_at_once(
+    served: Served, adapter: EventManagerAdapter, claim: Claim
+) -> None:
+    served.faulty.requests.clear()
+
+    assert isinstance(await verdict(adapter, claim), Receipt)
+    assert served.faulty.requests.total() == 1
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ async def verdict_of(canned: Canned, served: Served, *, limit: float = 10) -> Ve
     assert isinstance(served.emulator, Canned)
     served.emulator.become(canned)
     async with adapter_for(served.url, limit=limit) as adapter:
-        return await verdict(adapter, a_claim({"event_id": "mine"}))
+        return await verdict(adapter, a_claim({}, id="mine"))
 
 
 def expected_of(status: int) -> type[DeliveryError]:
