@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
@@ -29,13 +29,12 @@ from agent.spool.listing import ENTRY, Form, Look, Survey
 from agent.spool.notes import Image, finish_removals
 from agent.spool.parting import Fate
 from agent.spool.passing import Queue, Taker, Threads
+from agent.spool.pauses import Pauses
 from agent.spool.readiness import Due, Happening, Readiness
 from agent.spool.rejects import Aside
 from agent.spool.taking import BATCH_ENTRIES, Terms
 
 SCAN_SECONDS = 30.0  # design, section 4: events are hints, and may be lost
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
 LONGEST_BREATH_SECONDS = 0.2
 LOOKS_AT_ONCE = 1000  # decided between two turns of the event loop: 2 ms
 STILL_WRITTEN = "unfinished for minutes: rename it when it is complete, or remove it"
@@ -50,14 +49,6 @@ def _nothing(*_: object) -> None:
 
 def _wall() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A backend's files wait until `until` (monotonic); the last wait took `length` seconds."""
-
-    until: float
-    length: float
 
 
 class Spool:
@@ -103,7 +94,7 @@ class Spool:
             batch_entries=batch_entries,
         )
         self._readiness = Readiness(settle_seconds)
-        self._pauses: dict[str, Pause] = {}
+        self._pauses = Pauses()
         self._waiting: set[str] = set()
         self._blocked: dict[str, str] = {}
         self._said: dict[str, str] = {}
@@ -248,8 +239,7 @@ class Spool:
                 images[look.path] = Image(look, due, ready=due.at <= now)
                 next_due = min(next_due, due.at if due.at > now else math.inf)
                 continue
-            pause = self._pauses.get(look.folder.backend)
-            at = max(due.at, pause.until if pause else due.at)
+            at = max(due.at, self._pauses.until(look.folder.backend, due.at))
             if at <= now:
                 ready.setdefault(look.folder.backend, deque()).append((look, due))
             else:
@@ -280,10 +270,10 @@ class Spool:
                 for look, fate in fates:
                     self._settle_fate(look, fate)
                 if any(fate.pause for _, fate in fates):
-                    again = min(again, self._pause(backend))
+                    again = min(again, self._pauses.begin(backend, self._monotonic()))
                     del ready[backend]
                     continue
-                self._pauses.pop(backend, None)
+                self._pauses.end(backend)
                 if any(fate.word == "waits" for _, fate in fates):
                     again = min(again, self._monotonic() + self._settle)
                 if not queue:
@@ -305,13 +295,6 @@ class Spool:
                 log.warning("spool.rejected", path=path, reason=fate.detail, entries=len(fate.ids))
             case "blocked":
                 self._block(look.path, fate.detail, fate.cause)
-
-    def _pause(self, backend: str) -> float:
-        """Let a backend's files wait, longer each time, for what the intake lacks."""
-        last = self._pauses.get(backend)
-        length = min(last.length * 2, LONGEST_PAUSE_SECONDS) if last else FIRST_PAUSE_SECONDS
-        self._pauses[backend] = Pause(self._monotonic() + length, length)
-        return self._pauses[backend].until
 
     def _place(self, path: str) -> tuple[str, str] | None:
         """(path of the file below the spool, name inside a folder entry); None: no concern."""

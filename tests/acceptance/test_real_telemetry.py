@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.base import Adapter, DeliveryError, Refused, Rejected, Uncertain, Unreachable
+from adapters.base import Adapter, DeliveryError, Parked, Refused, Rejected, Uncertain, Unreachable
 from adapters.telemetry import KIND, Options, wire
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import a_claim
@@ -226,6 +226,24 @@ async def test_a_start_waits_for_the_run_of_somebody_else_and_its_stop_is_by_the
     assert await verdict(adapter, late) == Receipt(late.id, late.id, duplicate=True)
     meant = a_run("run_stop")
     assert await verdict(adapter, meant) == Receipt(meant.id, meant.id)
+
+
+async def test_an_event_of_another_run_waits_until_that_one_is_over(real: RealTelemetry) -> None:
+    options = Options(site_dir=real.site_dir, ended_runs="wait")
+    adapter = KIND.adapter(a_site(real.url, now=now, options=options))
+    start_run(real, "Y")
+    late, own = claimed(meta={"run_id": "X"}), claimed(meta={"run_id": "Y"})
+
+    parked = await verdict(adapter, late)
+    assert isinstance(parked, Parked)
+    assert parked.scope == "run/X"
+    assert await verdict(adapter, own) == Receipt(own.id, own.id)
+    await verdict(adapter, a_run("run_stop"))
+    assert await verdict(adapter, late) == Receipt(late.id, late.id)
+    await adapter.close()
+
+    (record,) = stored(real)
+    assert record["meta"] == {"run_id": "X", "origin_run_id": "X", "event_id": late.id}
 
 
 async def test_a_probe_is_counted_and_seen_nowhere(real: RealTelemetry) -> None:

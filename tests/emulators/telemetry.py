@@ -41,7 +41,8 @@ from tests.emulators.kit import main
 from tests.emulators.telemetry_model import BadBody, EventBody, OldEventBody, RunBody, read_body
 from tests.emulators.telemetry_store import NoRun, RunIsActive, Store
 
-VERSIONS = ("0.5.3", "0.3.5", "0.3.3")
+VERSIONS = ("0.5.3", "0.3.7", "0.3.5", "0.3.3")
+KEEPING_TIMES = VERSIONS[:2]
 SHUTDOWN_SECONDS = 0.08  # the port stays open so long after /shutdown was answered
 TRACEBACK_SECONDS = 0.01
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -122,7 +123,7 @@ class TelemetryEmulator:
         try:
             envelope = self.store.append(
                 {"type": body.type, "data": body.data, "meta": body.meta},
-                body.ts if self.version == VERSIONS[0] else None,
+                body.ts if self.version in KEEPING_TIMES else None,
                 make_current=body.make_current,
                 permanently=old or body.store_permanently,
             )

@@ -51,7 +51,7 @@ def asked(server: Served) -> int:
 
 @pytest.mark.parametrize(
     ("version", "kept", "origin"),
-    [("0.3.3", False, MADE), ("0.3.5", False, MADE), ("0.5.3", True, None)],
+    [("0.3.3", False, MADE), ("0.3.5", False, MADE), ("0.3.7", True, None), ("0.5.3", True, None)],
 )
 async def test_where_the_time_is_not_kept_it_is_told_in_meta(
     server: Served, adapter: Adapter, version: str, *, kept: bool, origin: str | None
