@@ -33,6 +33,11 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def is_utf8(name: str) -> bool:
+    """Can `name` be told to anybody as it is on disk?"""
+    return readable(name) == name
+
+
 def open_root(root: Path) -> int:
     """A descriptor of the spool itself; here, and only here, links are followed."""
     return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

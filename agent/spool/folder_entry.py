@@ -101,6 +101,9 @@ def _check_inside(inside: Inside) -> None:
     odd = [files.readable(part.name) for part in look.parts if not part.regular]
     if odd:
         raise Unacceptable(Flaw(f"not a regular file: {', '.join(odd)}"))
+    illegible = [files.readable(one.name) for one in look.parts if not files.is_utf8(one.name)]
+    if illegible:
+        raise Unacceptable(Flaw(f"a name that is not UTF-8: {', '.join(illegible)}"))
     if len(look.parts) > inside.terms.max_attachments + 1:
         raise Unacceptable(Flaw(f"more than {inside.terms.max_attachments} files in it"))
 

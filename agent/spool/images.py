@@ -59,7 +59,10 @@ def local_images(text: str) -> list[tuple[str, str | None]]:
 
 def local_path(target: str) -> str | None:
     """The path that an image's target names; None when it leads elsewhere, or nowhere."""
-    path = unquote(target, errors="surrogateescape").strip()
+    try:
+        path = unquote(target, errors="strict").strip()
+    except UnicodeDecodeError:
+        path = target.strip()  # no text of ours names such a file
     parts = [part for part in path.split("/") if part not in ("", ".")]
     away = _SCHEME.match(path) or path.startswith(("/", "\\", "#", "?")) or ".." in parts
     unfit = not parts or path.endswith("/") or any(ord(sign) < ord(" ") for sign in path)

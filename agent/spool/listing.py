@@ -3,6 +3,7 @@
     <root>/<backend>/NAME.json            a file
     <root>/<backend>/<kind>/NAME.json     the same, its kind said by the folder
     <root>/<backend>/NAME.entry/          one entry with files beside it
+    <root>/<backend>/NAME.png             an image that waits for a note, where posts are taken
     <root>/.rejected/<backend>/...        what could not be taken
 
 Names that begin with "." or end with .tmp, .part or ~ are still being written: not seen.

@@ -14,7 +14,7 @@ says which, so that a crash in between leaves none of them behind (`finish_remov
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +198,7 @@ def remove_note(look: Look, images: tuple[Look, ...], terms: Terms) -> None:
     told = {"files": [[one.name, *one.print] for one in (look, *images)]}
     files.write_durably(mark, json.dumps(told).encode(), folder)
     terms.checkpoint("spool.removing")
-    _finish(mark, folder)
+    _finish(mark, folder, lambda: terms.checkpoint("spool.removing"))
 
 
 def finish_removals(root: Path, backend: str) -> None:
@@ -212,9 +212,12 @@ def finish_removals(root: Path, backend: str) -> None:
                 with suppress(OSError):
                     folders.append(_opened(opened, files.open_folder(item.name, place)))
         for folder in folders:
-            for name in [one.name for one in os.scandir(folder) if one.name.startswith(MARK)]:
+            for name in [one.name for one in os.scandir(folder)]:
                 with suppress(OSError, ValueError, TypeError, KeyError):
-                    _finish(name, folder)
+                    if name.startswith(MARK):
+                        _finish(name, folder)
+                    elif name.startswith(files.WRITING):
+                        os.unlink(name, dir_fd=folder)  # a mark that was not made
 
 
 def _opened(opened: ExitStack, descriptor: int) -> int:
@@ -222,11 +225,12 @@ def _opened(opened: ExitStack, descriptor: int) -> int:
     return descriptor
 
 
-def _finish(mark: str, folder: int) -> None:
+def _finish(mark: str, folder: int, checkpoint: Callable[[], None] = lambda: None) -> None:
     with os.fdopen(files.open_regular(mark, folder), "rb") as source:
         told = json.load(source)
     for name, *print_ in told["files"]:
         status = files.look_at(name, folder)
         if "/" not in name and status and files.print_of(status) == tuple(print_):
             os.unlink(name, dir_fd=folder)
+            checkpoint()
     os.unlink(mark, dir_fd=folder)

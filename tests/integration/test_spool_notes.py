@@ -1,6 +1,7 @@
 """Notes: Markdown posts that take along the images beside them."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,14 @@ async def test_a_folder_may_hold_a_text(world: World, body: str) -> None:
     assert world.left() == []
 
 
+async def test_a_name_that_nobody_can_write_down_is_refused(world: World) -> None:
+    world.drop("elog/a.entry/entry.md", note("x"))
+    world.drop(os.fsdecode(b"elog/a.entry/\xff.png"))
+    await world.settle()
+
+    assert "not UTF-8: \\xff.png" in world.reason("elog/a.entry")["errors"][0]["detail"]
+
+
 async def test_front_matter_may_list_the_files_of_a_folder(world: World) -> None:
     for name in ("data.csv", "plot.png", "notes.bak"):
         world.drop(f"elog/a.entry/{name}", name)
@@ -213,13 +222,22 @@ async def test_a_folder_without_what_its_text_shows_is_refused(
 
 
 @pytest.mark.parametrize(
-    "step", ["spool.read", "spool.staged", "spool.accepted", "spool.removing", "spool.removed"]
+    ("step", "after"),
+    [
+        ("spool.read", 1),
+        ("spool.staged", 1),
+        ("spool.accepted", 1),
+        *[("spool.removing", after) for after in (1, 2, 3, 4)],
+        ("spool.removed", 1),
+    ],
 )
-async def test_a_cut_at_each_step_posts_it_once_and_leaves_nothing(world: World, step: str) -> None:
+async def test_a_cut_at_each_step_posts_it_once_and_leaves_nothing(
+    world: World, step: str, after: int
+) -> None:
     world.drop("elog/post/beam.md", note("![](a.png) ![](b.png)"))
     world.drop("elog/post/a.png", b"A")
     world.drop("elog/post/b.png", b"B")
-    world.start(checkpoint=cut_at(step, 1))
+    world.start(checkpoint=cut_at(step, after))
     with pytest.raises(PowerCut):
         await world.settle()
     world.outbox.recover(0)
@@ -229,6 +247,7 @@ async def test_a_cut_at_each_step_posts_it_once_and_leaves_nothing(world: World,
 
     assert await attached(world) == [[("a.png", None), ("b.png", None)]]
     assert (world.left(), world.aside()) == (["elog/post"], [])
+    assert [path.name for path in (world.root / "elog/post").iterdir()] == []
     assert list((world.outbox.attachments.root / "incoming").iterdir()) == []
 
 

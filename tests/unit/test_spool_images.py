@@ -29,6 +29,8 @@ from agent.spool.images import local_images
         ("<img data-src=other.png src=plot.png>", [("plot.png", None)]),
         ("![](b.png) <img src='a.png'> ![late](b.png)", [("b.png", "late"), ("a.png", None)]),
         ("![é](größe.svg)", [("größe.svg", "é")]),
+        ("![](gr%C3%B6%C3%9Fe.svg)", [("größe.svg", None)]),
+        ("![](%ff.png)", [("%ff.png", None)]),
         ("odd ` tick\n\n![a](plot.png) ` tick", [("plot.png", "a")]),
     ],
 )
