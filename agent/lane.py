@@ -22,7 +22,7 @@ from agent.retry import Bug
 from agent.route import Progress, Route
 from agent.settling import Settling
 from storage import crash
-from storage.entry import Claim, Place, Wanted
+from storage.entry import Claim, Delivered, Place, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
 
@@ -67,7 +67,7 @@ class Lane:
         self._stopping = False
         self._log = structlog.get_logger().bind(backend=route.name)
         self._patience = Patience(self._log, pause)
-        self.delivery = Delivery(route, outbox, clock=clock, pace=self.pace, pause=pause)
+        self._delivery = Delivery(route, outbox, clock=clock, pace=self.pace, pause=pause)
         self._settling = Settling(
             route,
             outbox,
@@ -93,6 +93,10 @@ class Lane:
         self.rests.try_now()
         self.pace.try_now()
         self.wake()
+
+    async def holds(self, receipt: Delivered) -> bool | None:
+        """Ask whether the backend still holds it; raises what the adapter raises."""
+        return await self._delivery.holds(receipt)
 
     async def look_back(self) -> None:
         """Before the first step: what an earlier life has left to do, and what it has just sent."""
@@ -150,7 +154,7 @@ class Lane:
         for one in set(self._bringing):
             one.cancel()
         await self._still()
-        await self.delivery.close()
+        await self._delivery.close()
 
     async def _still(self) -> None:
         """Wait until no claim is under way, and nothing is on the wire."""
@@ -261,7 +265,7 @@ class Lane:
 
     async def _bring(self, claims: list[Claim]) -> Sequence[Outcome]:
         """Bring them in a task of its own, so that a stop cuts the sending and not the settling."""
-        bringing = asyncio.create_task(self.delivery.bring(claims))
+        bringing = asyncio.create_task(self._delivery.bring(claims))
         self._bringing.add(bringing)
         try:
             return await bringing

@@ -85,7 +85,7 @@ class Verifier:
     async def _ask(self, lane: Lane, one: Delivered) -> Verified:
         """Raises Unreachable, Refused, Throttled, Uncertain: the backend's trouble."""
         try:
-            there = await lane.delivery.holds(one)
+            there = await lane.holds(one)
         except (Unreachable, Refused, Throttled, Uncertain):
             raise
         except DeliveryError as error:

@@ -165,6 +165,7 @@ def test_everything_that_recurs_has_a_row(world: LaneWorld, systemd: Systemd) ->
         "entries:clamp",
         "times:correct",
         "receipts:expire",
+        "payloads:room",
         "database:checkpoint",
         "database:examine",
         "watchdog",
