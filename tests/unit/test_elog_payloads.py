@@ -303,7 +303,7 @@ def test_run_zero_is_sent() -> None:
 def test_run_table_is_another_name_of_run_params() -> None:
     assert KIND.aliases == {"run_table": "run_params"}
     assert KIND.main_kind == "post"
-    assert set(KIND.kinds) == {"post", "run_params"}
+    assert set(KIND.kinds) == {"post", "run_params", "run_status", "workflow"}
 
 
 @pytest.mark.parametrize(

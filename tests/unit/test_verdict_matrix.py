@@ -13,6 +13,7 @@ import pytest
 from adapters.base import (
     BatchRefused,
     DeliveryError,
+    Held,
     Parked,
     Refused,
     Rejected,
@@ -100,6 +101,9 @@ def check(row: Row, answer: Said, outcome: Receipt | DeliveryError | None) -> No
             assert row.judges(answer), told
         case Parked():
             assert row.parks(answer), told
+        case Held():
+            # Nobody may look for it: only a person can say whether it is there.
+            assert row.find and answer.status == 403, told
         case Unreachable():
             assert row.probes, told  # something else was sent, and answered
         case Throttled():
