@@ -106,7 +106,7 @@ def test_each_way_is_the_socket_and_with_a_hanging_agent_the_spool(world: World)
         return hand_in(world, name, payload).stdout
 
     with ThreadPoolExecutor() as side_by_side:
-        for said in side_by_side.map(told, SHORT, ["socket"] * 3):
+        for said in [told(name, "socket") for name in SHORT]:
             assert re.search(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", said)
         with stopped(world):
             paths = [one.split()[-1] for one in side_by_side.map(told, SHORT, ["spool"] * 3)]
@@ -184,7 +184,7 @@ def test_a_spool_file_is_on_the_disk_before_it_has_its_name(world: World, name: 
 @pytest.fixture
 def holdfast(world: World) -> Any:
     client = module(CLIENTS / "holdfast_client.py")
-    return client.Holdfast(str(world.home / "agent.sock"), str(world.spool), 5.0)
+    return client.Holdfast(str(world.home / "agent.sock"), str(world.spool), SECONDS)
 
 
 def test_bluesky_writes_logbook_run_table_and_readings_once_however_often_it_tells(
@@ -324,10 +324,13 @@ def test_epics_is_watched_until_somebody_ends_it_and_nothing_is_lost_then(world:
         watching.kill()
 
 
-def test_without_epics_it_is_said(world: World) -> None:
-    nothing = run(world, sys.executable, RECIPES / "epics_watch.py", "X", code=69, PATH="/none")
+def test_without_epics_or_without_a_spool_it_is_said(world: World) -> None:
+    watch = (sys.executable, RECIPES / "epics_watch.py", "X")
+    assert "camonitor cannot be started" in run(world, *watch, code=69, PATH="/none").stderr
 
-    assert "camonitor cannot be started" in nothing.stderr
+    program(world, "camonitor", "#!/bin/sh\nprintf 'X\\t<undefined>\\t1\\t\\t\\n'\n")
+    nowhere = run(world, *watch, code=1, HOLDFAST_AGENT__SPOOL_DIR="/none")
+    assert "the spool cannot be written, 1 wait: " in nowhere.stderr
 
 
 def test_specs_macros_write_files_that_the_agent_takes_whatever_the_text(world: World) -> None:

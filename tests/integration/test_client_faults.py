@@ -21,8 +21,9 @@ from tests.copied import CLIENTS, lying, module
 
 client = module(CLIENTS / "holdfast_client.py")
 
-LIMIT = 0.15
-SLACK = 1.0  # a machine that is busy with other tests
+LIMIT = 0.3
+SLACK = 4.0  # a machine that is busy with other tests
+PATIENT = 20.0  # where somebody answers
 EVENT = {"event_type": "test"}
 
 
@@ -66,7 +67,7 @@ def test_one_that_hangs_is_waited_for_once_in_a_while(home: Path, name: str) -> 
 
 
 def test_one_that_breaks_off_is_asked_again_at_once(home: Path) -> None:
-    holdfast = holdfast_in(home)
+    holdfast = holdfast_in(home, PATIENT)
     with behaving(home / "s", BREAKS["closes at once"]):
         assert holdfast.put("events", EVENT).state == "spooled"
     (home / "s").unlink()
@@ -105,7 +106,7 @@ def test_where_nobody_listens_the_spool_takes_it(home: Path, place: str) -> None
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 507])
 def test_what_the_agent_cannot_take_now_is_left_in_the_spool(home: Path, status: int) -> None:
     with served(home / "s", refusing(status, detail="no room")):
-        outcome = holdfast_in(home, 5).put("events", EVENT)
+        outcome = holdfast_in(home, PATIENT).put("events", EVENT)
 
     assert (outcome.state, outcome.reason) == ("spooled", "no room")
     assert len(lying(home)) == 1
@@ -117,7 +118,7 @@ def test_what_the_agent_refuses_is_told_with_its_pointers_and_left_nowhere(home:
         served(home / "s", refusing(422, errors=errors)),
         pytest.raises(client.Refused, match="/payload/x: unknown; bad") as refused,
     ):
-        holdfast_in(home, 5).put("events", EVENT)
+        holdfast_in(home, PATIENT).put("events", EVENT)
 
     assert (refused.value.status, refused.value.errors[0]) == (422, ("/payload/x", "unknown"))
     assert list((home / "spool").iterdir()) == []
@@ -133,7 +134,7 @@ def test_a_refusal_before_everything_was_sent_is_heard(home: Path) -> None:
         connection.shutdown(socket.SHUT_RD)
 
     with behaving(home / "s", early), pytest.raises(client.Refused, match="too large"):
-        holdfast_in(home, 5).put("events", {"big": "x" * 4_000_000})
+        holdfast_in(home, PATIENT).put("events", {"big": "x" * 4_000_000})
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_what_can_be_no_entry_is_a_mistake_of_the_program(
 
 
 def test_both_ways_carry_the_same_bytes(home: Path) -> None:
-    holdfast = holdfast_in(home, 5)
+    holdfast = holdfast_in(home, PATIENT)
     plot = home / "plöt 1.png"
     plot.write_bytes(b"\x89PNG")
     said: dict[str, Any] = {
@@ -264,7 +265,7 @@ def test_the_environment_says_where_the_agent_is(monkeypatch: pytest.MonkeyPatch
 
 
 def test_threads_share_one_and_a_child_goes_on_with_it(home: Path) -> None:
-    holdfast = holdfast_in(home, 5)
+    holdfast = holdfast_in(home, PATIENT)
     with served(home / "s", accepted) as server:
 
         def work() -> None:
