@@ -72,13 +72,13 @@ class Row:
     """One endpoint. `asks`: how its requests begin; all others are answered by `around`.
 
     `proofs` give receipts, `absences` (of a search) prove that nothing is there. `judges`: what
-    the backend may answer when it rejects this entry; `parks`: ... its scope. `words`: what it
-    says besides proofs, to be tried where it would not say it. `labels`: does the content type
-    belong to what it says? `probes`: the answer decides nothing about the entry, what is sent
-    afterwards does. `options`: settings of the backend. `apart`: another service than the backend
-    answers, whose trouble must never become the backend's: all that is no proof parks. `after`: it
-    is asked when the verdict is known already. `kept_ms`: how long an adapter
-    goes by the last answer without asking again.
+    the backend may answer when it rejects this entry; `parks`: ... its scope; `holds`: when only a
+    person can say what is to become of the entry. `words`: what it says besides proofs, to be
+    tried where it would not say it. `labels`: does the content type belong to what it says?
+    `probes`: the answer decides nothing about the entry, what is sent afterwards does. `options`:
+    settings of the backend. `apart`: another service than the backend answers, whose trouble must
+    never become the backend's: all that is no proof parks. `after`: it is asked when the verdict
+    is known already. `kept_ms`: how long an adapter goes by the last answer without asking again.
     """
 
     kind: str
@@ -89,6 +89,7 @@ class Row:
     absences: Callable[[Said], bool] = never
     judges: Callable[[Said], bool] = never
     parks: Callable[[Said], bool] = never
+    holds: Callable[[Said], bool] = never
     words: Sequence[Said] = ()
     labels: bool = True
     around: Mapping[str, Said] = field(default_factory=dict)
@@ -252,6 +253,9 @@ AUDITOR = [
 
 POST = a_claim({"experiment": "e", "text": "t"}, kind="post", scope="e", stream="e")
 POST_OF_RUN = a_claim({"experiment": "e", "text": "t", "run": 7}, kind="post", scope="e")
+POST_OF_CURRENT = a_claim(
+    {"experiment": "e", "text": "t", "run": "current"}, kind="post", scope="e/current"
+)
 PARAMS = a_claim({"experiment": "e", "run": 7, "params": {"x": 1}}, kind="run_params", scope="e")
 REMOTE_ID = "5f" * 12
 NO_RUN = said(200, {"success": False, "errormsg": "Cannot find run with specified run number"})
@@ -259,6 +263,9 @@ NOTHING_FOUND = said(200, {"success": True, "value": []})
 CRASHED = Said(500, JSON, PAGE)
 NEW, RUN_PARAMS = "POST /ws/lgbk/lgbk/e/ws/new_elog_entry", "POST /ws/lgbk/run_control/e/ws"
 SEARCH, RUNS = "GET /ws/lgbk/lgbk/e/ws/search_elog", "GET /ws/lgbk/lgbk/e/ws/runs"
+CURRENT_RUN = "GET /ws/lgbk/lgbk/e/ws/current_run"
+NO_RUNS = said(200, {"success": False, "value": None})
+A_RUN = said(200, {"success": True, "value": {"num": 7, "begin_time": "2020-01-01T00:00:00+00:00"}})
 FOUND = {"_id": REMOTE_ID, "jira_ticket": POST.id, "insert_time": "2026-01-01T00:00:00Z"}
 
 
@@ -376,12 +383,25 @@ ELOG = [
         POST,
         said(200, {"success": True, "value": [FOUND]}),
         absences=lambda answer: answer == NOTHING_FOUND,
+        holds=lambda answer: answer.status == 403,
         words=[NOTHING_FOUND],
         find=True,
     ),
     # Which runs there are decides only how a refusal that is already known is told.
     Row("elog", "post", RUNS, [POST_OF_RUN], parks=lambda _: True, around={NEW: NO_RUN}),
     Row("elog", "run_params", RUNS, [PARAMS], around={RUN_PARAMS: CRASHED}),
+    # Which run is current is asked before anything is sent; without a Date nobody can tell.
+    Row(
+        "elog",
+        "post",
+        CURRENT_RUN,
+        [POST_OF_CURRENT],
+        parks=lambda _: True,
+        holds=lambda answer: answer in (NO_RUNS, A_RUN),
+        words=[NO_RUNS, A_RUN],
+        labels=False,
+        probes=True,
+    ),
 ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapters.base import DeliveryError, EntryKind, Held, Parked, Rejected, Uncertain
+from adapters.base import DeliveryError, EntryKind, Held, Parked, Refused, Rejected, Uncertain
 from adapters.elog.late import written
 from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.moment import Moment, epoch_ms
@@ -80,15 +80,11 @@ class Current:
                 return await self._run(kind, payload, moment, now=now)
             name = await (self._active_now() if now else self._active_then(moment))
             return _resolution(kind, payload, experiment=name)
-        except (Rejected, Uncertain, Parked) as failed:
-            scope = scope_of(payload)
-            # What is parked is so by itself, unless the name that nobody knows is our own word.
-            if isinstance(failed, Parked) and not (failed.unknown and failed.scope == CURRENT):
+        except DeliveryError as failed:
+            meant = _of_question(failed, scope_of(payload))
+            if meant is failed:
                 raise
-            # No judgement of the entry, of which nothing was sent.
-            detail = f"what is current could not be found out: {failed.detail}"
-            status, excerpt = failed.status, failed.excerpt
-            raise Parked(detail, scope=scope, status=status, excerpt=excerpt) from failed
+            raise meant from failed
 
     async def _active_then(self, moment: Moment) -> str:
         """The experiment that was active at a moment of the past."""
@@ -215,6 +211,18 @@ class Current:
         return f"{str(options.instrument).upper()}/{options.station}"
 
 
+def _of_question(failed: DeliveryError, scope: str) -> DeliveryError:
+    """What a question that failed means: it judges no entry, and nothing of one was sent."""
+    status, excerpt = failed.status, failed.excerpt
+    match failed:
+        case Refused(landed=True):
+            return Refused(failed.detail, status=status, excerpt=excerpt)
+        case Parked(unknown=True, scope="current") | Rejected() | Uncertain():
+            detail = f"what is current could not be found out: {failed.detail}"
+            return Parked(detail, scope=scope, status=status, excerpt=excerpt)
+    return failed
+
+
 def _resolution(kind: EntryKind, payload: Json, **values: Any) -> Resolution:
     """What was found out, and where the entry belongs by it."""
     try:
@@ -256,9 +264,9 @@ def _has_name(value: Any) -> bool:
 
 def _has_no_runs(answer: Answer) -> bool:
     """Is it the refusal without a reason that means so (elog sheet, section 3.8)?"""
-    match answer.json():
-        case {"success": False, "value": None, **rest}:
-            return not rest.get("errormsg")
+    match answer.status, answer.json():
+        case 200, {"success": False, "value": None, **rest}:
+            return not answer.is_html and not rest.get("errormsg")
     return False
 
 

@@ -139,6 +139,7 @@ async def test_a_question_that_fails_is_no_answer_and_no_judgement(
     assert type(verdict) is error
     if isinstance(verdict, Parked):
         assert (verdict.scope, verdict.unknown) == (claim.scope, False)
+    assert not getattr(verdict, "landed", False), "nothing was sent"
 
 
 async def test_a_dead_server_is_unreachable(served: Served, adapter: Adapter) -> None:

@@ -102,8 +102,7 @@ def check(row: Row, answer: Said, outcome: Receipt | DeliveryError | None) -> No
         case Parked():
             assert row.parks(answer), told
         case Held():
-            # Nobody may look for it: only a person can say whether it is there.
-            assert row.find and answer.status == 403, told
+            assert row.holds(answer), told
         case Unreachable():
             assert row.probes, told  # something else was sent, and answered
         case Throttled():
