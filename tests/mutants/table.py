@@ -242,6 +242,21 @@ TABLE = (
         "tests/integration/test_elog_verdicts.py::test_each_answer_has_its_verdict",
     ),
     Mutant(
+        "a switch of the experiment is not noticed",
+        "adapters/elog/moment.py",
+        "not self.is_to_come and self.after(time + MARGIN_MS)",
+        "not self.is_to_come",
+        "tests/integration/test_elog_current.py::test_a_switch_since_then_is_a_matter_for_a_person",
+    ),
+    Mutant(
+        "what is released is found out anew",
+        "adapters/elog/current.py",
+        "            raise Held(held.detail, proposal=whole) from held\n",
+        "            raise Held(held.detail) from held\n",
+        "tests/integration/test_elog_current_lane.py"
+        "::test_a_run_that_has_changed_is_agreed_to_by_a_release",
+    ),
+    Mutant(
         "a write that failed in its group takes the others down",
         "storage/writer.py",
         "                for one in group:\n                    self._commit([one])\n",
