@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from adapters.base import Superseded, Uncertain, Verdict
 from storage import undelivered
-from storage.entry import Alike, Claim
-from tests.builders import an_entry
+from storage.entry import Alike, Claim, Supersede
+from tests.builders import NOW, an_entry
+from tests.integration.test_outbox_plans import assert_flat, connection, fill, plans
 from tests.lane_world import LaneWorld, lane_world, proof
+
+__all__ = ["connection"]
 
 FLEETING = {"keep": False}
 GIVES_WAY = Superseded("a newer one waits", Alike("t", FLEETING))
@@ -109,3 +113,13 @@ async def test_many_leave_in_bounded_transactions(
     assert shown["state"] == "superseded"
     census = (await world.outbox.looks.census(now=world.clock.now()))["events"]
     assert census.superseded == 99
+
+
+def test_looking_behind_a_superseded_entry_is_flat(connection: Connection) -> None:
+    first, *_ = fill(connection)
+    one = Supersede(first, "a newer one waits", Alike("weather", {}))
+
+    steps = plans(connection, lambda: undelivered.supersede_alike(connection, "events", one, NOW))
+
+    assert_flat(steps)
+    assert any("INDEX entry_slot " in step for step in steps)
