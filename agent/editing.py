@@ -50,7 +50,8 @@ class Editing:
         (with the state that it is in), and all that a new entry may be refused with.
         """
         before = await self._found(id_)
-        given = _given(parse(body), known=self._intake.knows(before.backend), one=before)
+        value = await self._outbox.files.run(partial(parse, body))
+        given = _given(value, known=self._intake.knows(before.backend), one=before)
         judged = await self._judged(body, before)
         change = _change(judged, await self._as_judged_before(before), before, given)
         if (change.entry.digest, _kept(change.entry)) == (before.digest, _kept(before)):

@@ -113,12 +113,17 @@ def edit(connection: Connection, change: Change, url: str, *, now: int, who: str
     if row is None:
         return Edited("gone", None)
     state = State(row.state)
-    allowed = MOVES["edit"].allows(state) and not row.in_doubt and row.digest == change.old_digest
-    if not allowed:
-        return Edited("changed", state)
     if change.ties and not can_tie(connection, one, url):
         return Edited("orphan", state)
-    connection.execute(update(entry).where(entry.c.id == one.id), _values(one, row, change))
+    still = (
+        entry.c.id == one.id,
+        entry.c.state.in_([int(source) for source in MOVES["edit"].sources]),
+        entry.c.in_doubt == 0,
+        entry.c.digest == change.old_digest,
+    )
+    statement = update(entry).where(*still)
+    if not connection.execute(statement, _values(one, row, change)).rowcount:
+        return Edited("changed", state)
     _rewrite_body(connection, one)
     _rewrite_labels(connection, one)
     if one.stream != row.stream:

@@ -35,7 +35,6 @@ from adapters.preview import Preview
 from adapters.telemetry import wire
 from adapters.telemetry.counting import Count
 from adapters.telemetry.files import Sought, is_written
-from adapters.telemetry.holdings import holds_event
 from adapters.telemetry.payloads import (
     RUNS,
     Event,
@@ -139,11 +138,19 @@ class TelemetryAdapter:
         return [Receipt(doubt.claim.id, event_id)] if landed else []
 
     async def holds(self, receipt: Delivered) -> bool | None:
-        """Is it in the server's files? Only where `site_dir` is given and the payload is kept."""
+        """Is the event in the server's files? It knows no ids beside the current values.
+
+        None: without `site_dir`, without a payload, of a run, and of what it was not to store.
+        Raises Refused when the files cannot be read.
+        """
         site_dir = self._site.options.site_dir
-        if site_dir is None:
+        if site_dir is None or receipt.kind != "event" or receipt.payload is None:
             return None
-        return await holds_event(receipt, site_dir, await self._run_dir(), self._site.name)
+        body = json.loads(receipt.payload)
+        if not body.get("store_permanently", True):
+            return None
+        body["meta"] = {**body.get("meta", {}), "event_id": receipt.remote_id}
+        return await self._is_in_files(site_dir, receipt.delivered_at, body)
 
     def preview(self, claim: Claim) -> Sequence[Preview]:
         """The event, the start or the stop, as it is sent when nothing stands against it."""
@@ -224,14 +231,16 @@ class TelemetryAdapter:
         """False also when nothing can tell."""
         site_dir = self._site.options.site_dir
         if site_dir is not None and body.get("store_permanently", True):
-            return await self._is_in_files(site_dir, doubt, body)  # what the count only concludes
+            return await self._is_in_files(
+                site_dir, doubt.first_sent_at, body
+            )  # what the count only concludes
         return self._count is not None and await self._count.has(event_id) is True
 
-    async def _is_in_files(self, site_dir: Path, doubt: Doubt, body: Mapping[str, Any]) -> bool:
+    async def _is_in_files(self, site_dir: Path, sent_at: int, body: Mapping[str, Any]) -> bool:
         """Raises Refused when the files cannot be read."""
         reach = len(json.dumps(body)) + RECORD_MARGIN_BYTES
         sought = Sought(wire.event_id_of(body), body["type"], reach)
-        since = min(doubt.first_sent_at, self._site.now()) / 1000 - FILE_MARGIN_SECONDS
+        since = min(sent_at, self._site.now()) / 1000 - FILE_MARGIN_SECONDS
         run_dir = await self._run_dir()
         try:
             return await asyncio.to_thread(is_written, sought, site_dir, run_dir, since)

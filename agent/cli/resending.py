@@ -87,10 +87,10 @@ def _resend(
         for page in pages(agent, meant, "resend", {**more, "dry_run": True}):
             advance(would.add(page))
     number = len(would.resent)
-    if dry_run:
+    if dry_run or not number:
         return _told(would, meant.backend, "would be sent again", as_json=as_json)
     entries = count(number, "entry", "entries")
-    if number and not agreed(f"Send {entries} to {meant.backend} again?", number, yes=yes):
+    if not agreed(f"Send {entries} to {meant.backend} again?", number, yes=yes):
         note("nothing was sent again")
         return OK
     done = Resent()
