@@ -257,7 +257,7 @@ class Daemon:
                 self._clock,
                 editing=Editing(outbox, intake, self._clock, wake),
                 verifier=Verifier(outbox, lanes, self._clock),
-                max_entry_bytes=wiring.bounds(self._settings).max_text_bytes,
+                bounds=wiring.bounds(self._settings),
                 wake=wake,
             ),
             admin_path=str(opened["admin"].getsockname()),

@@ -194,7 +194,7 @@ class Door:
             clock,
             editing=Editing(self.outbox, intake, clock, self.woken.append),
             verifier=Verifier(self.outbox, {}, clock),
-            max_entry_bytes=self._bounds.max_text_bytes,
+            bounds=self._bounds,
             wake=self.woken.append,
         )
         app = application(door, looks, admin, rework, admin_path=str(self.admin))

@@ -48,11 +48,13 @@ class Resent:
 
     resent: list[str] = field(default_factory=list)
     left: list[dict[str, Any]] = field(default_factory=list)
+    through: str | None = None  # the time of the last delivery among them
 
     def add(self, page: Mapping[str, Any]) -> int:
         """Note a page; how many receipts it was about."""
         self.resent += page["resent"]
         self.left += page["left"]
+        self.through = page["through"] or self.through
         return len(page["resent"]) + len(page["left"])
 
 

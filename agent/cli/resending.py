@@ -99,7 +99,8 @@ def _resend(
             for page in pages(agent, meant, "resend", more):
                 advance(done.add(page))
     except Ending:
-        note(f"ended early; {len(done.resent)} of {entries} will be sent again")
+        further = f"; go on with --since {done.through}" if done.through else ""
+        note(f"ended early; {len(done.resent)} of {entries} will be sent again{further}")
         raise
     return _told(done, meant.backend, "will be sent again", as_json=as_json)
 

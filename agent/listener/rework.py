@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from agent.clock import Clock
+from agent.draft import Bounds
 from agent.editing import Editing
 from agent.envelope import MAX_LABELS, Moment, checked_labels
 from agent.listener.admin import held, operator
 from agent.listener.bodies import pieces
 from agent.listener.wishes import Wish, read_wish
-from agent.refusal import FieldError, Refusal, unfit
+from agent.refusal import FieldError, Refusal, no_room, unfit
 from agent.verifying import Verified, Verifier
 from storage.delivered import Meant, Place
 from storage.lists import PAGE, iso
@@ -63,14 +64,14 @@ class ReworkDoor:
         *,
         editing: Editing,
         verifier: Verifier,
-        max_entry_bytes: int,
+        bounds: Bounds,
         wake: Callable[[str], None],
     ) -> None:
         self._outbox = outbox
         self._clock = clock
         self._editing = editing
         self._verifier = verifier
-        self._max_entry_bytes = max_entry_bytes
+        self._bounds = bounds
         self._wake = wake
 
     def backend_verbs(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
@@ -84,7 +85,7 @@ class ReworkDoor:
         if media_type != "application/json":
             detail = f"the Content-Type must be application/json, not {media_type or 'absent'}"
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
-        body = b"".join([piece async for piece in pieces(request, self._max_entry_bytes)])
+        body = b"".join([piece async for piece in pieces(request, self._bounds.max_text_bytes)])
         held(id_, await self._outbox.looks.show(id_))
         return JSONResponse(await self._editing.edit(id_, body, who=operator(request)))
 
@@ -116,6 +117,7 @@ class ReworkDoor:
                     }
                     for one in again.stays
                 ],
+                "through": iso(page.receipts[-1].delivered_at) if page.receipts else None,
                 "next": _next(page.after, meant),
             }
         )
@@ -132,11 +134,11 @@ class ReworkDoor:
     async def _again(
         self, request: Request, name: str, from_url: str, ids: list[str], wish: ResendWish
     ) -> Again:
+        url = self._outbox.urls[name]
+        judged = await self._outbox.looks.judge_again(ids, backend=name, from_url=from_url, url=url)
         if wish.dry_run:
-            url = self._outbox.urls[name]
-            return await self._outbox.looks.judge_again(
-                ids, backend=name, from_url=from_url, url=url
-            )
+            return judged
+        self._check_room(name, sum(one.size for one in judged.back))
         return await self._outbox.rework.send_again(
             ids,
             backend=name,
@@ -145,6 +147,20 @@ class ReworkDoor:
             who=operator(request),
             reason=wish.reason,
         )
+
+    def _check_room(self, name: str, size: int) -> None:
+        """What comes back must not keep fresh entries out. On the disk it is already."""
+        held = self._outbox.size
+        budgets = (
+            (self._bounds.max_outbox_bytes, held.total(), "the outbox"),
+            (self._bounds.max_backend_bytes.get(name, 0), held[name], f"the part of {name}"),
+        )
+        for most, now, what in budgets:
+            if most and now + size > most:
+                raise no_room(
+                    f"{what} may hold {most} bytes and has {now}; {size} would come back, so"
+                    " nothing of this page does; deliveries go on, ask again later"
+                )
 
     def _backend(self, request: Request) -> str:
         name: str = request.path_params["name"]

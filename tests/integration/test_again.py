@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.base import Held, Parked, Refused, Throttled, Uncertain, Unreachable
+from agent.draft import Bounds
 from agent.duties import DAY_MS, Duties
 from agent.notify import Notifier
 from agent.refusal import Refusal
@@ -346,6 +347,26 @@ def test_receipts_come_back_page_by_page_and_wake_their_lane(door: Door) -> None
     assert (shown["state"], shown["in_doubt"]) == ("pending", True)
     assert shown["operators"][0]["detail"].endswith("; a dump")
     assert resend(door, until=until).json["resent"] == []
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(max_outbox_bytes=80), Bounds(max_backend_bytes={"events": 80})]
+)
+def test_what_comes_back_keeps_to_the_budgets(bounds: Bounds) -> None:
+    with Door(bounds=bounds) as door:
+        for number in range(2):
+            assert door.hand_in(event(key=f"k{number}")).status == 202
+            door.confirm(keep=True)
+        wish = {"until": "2099-01-01T00:00:00Z", "limit": 1}
+
+        first = resend(door, **wish)
+        assert door.hand_in(event(key="fresh")).status == 507
+        second = resend(door, **wish, after=first.json["next"])
+
+        assert (first.status, second.status) == (200, 507)
+        assert "may hold 80 bytes and has 4" in second.json["detail"]
+        assert len(door.rows("SELECT entry_id FROM receipt")) == 1
+        assert resend(door, **wish, after=first.json["next"], dry_run=True).status == 200
 
 
 @pytest.mark.parametrize(

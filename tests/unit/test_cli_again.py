@@ -60,7 +60,7 @@ class Holder:
         if not wish.get("dry_run"):
             self.sent += page
         left = self.left if following is None else []
-        return 200, {"resent": page, "left": left, "next": following}
+        return 200, {"resent": page, "left": left, "next": following, "through": WHEN}
 
     def _found(self, id_: str) -> dict[str, Any]:
         answer = "missing" if id_ in self.missing else "there"
@@ -157,7 +157,8 @@ def test_what_came_back_before_the_agent_went_is_told(desk: Desk) -> None:
     with desk.agent(Holder("A", "B", "C", away=3)):  # type: ignore[arg-type]
         assert desk.do("resend", "--backend", "events", "--yes") == 75
 
-    assert "ended early; 2 of 3 entries will be sent again" in desk.err
+    said = f"ended early; 2 of 3 entries will be sent again; go on with --since {WHEN}"
+    assert said in desk.err
 
 
 def test_verify_of_what_is_all_there_is_0(desk: Desk) -> None:
