@@ -205,9 +205,9 @@ async def test_last_weeks_experiment_does_not_hold_todays_post(
 
 
 async def test_a_lost_post_that_nobody_may_look_for_is_held_and_holds_up_nothing(
-    served: Served, tmp_path: Path, marker: str
+    served: Served, tmp_path: Path
 ) -> None:
-    async with elog_world(served, tmp_path, OPERATOR, marker=marker) as world:
+    async with elog_world(served, tmp_path, OPERATOR) as world:
         await world.accept(a_post("lost"), a_post("behind"))
         served.fault("drop_after", path="new_elog_entry", times=1)
         await world.step()
