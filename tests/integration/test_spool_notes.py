@@ -10,7 +10,10 @@ import pytest
 
 from storage.entry import Entry
 from tests.integration.test_spool_crash import cut_at
+from tests.integration.test_spool_trouble import foreign, open_place, settle
 from tests.spool_world import PowerCut, Troubled, World, a_world
+
+__all__ = ["foreign", "open_place"]
 
 MINUTE = 60.0
 
@@ -296,3 +299,65 @@ async def test_an_image_that_is_replaced_while_its_note_is_accepted_stays(world:
     (entry,) = await world.entries()
     assert entry["attachments"][0]["size"] == 3
     assert world.left() == ["elog/plot.png"]
+
+
+async def test_an_image_that_changes_while_it_is_copied_is_copied_again(world: World) -> None:
+    class Restless:
+        """The intake of a producer that goes on writing, once."""
+
+        def __init__(self) -> None:
+            self.writes = 1
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.intake, name)
+
+        async def stage(self, *arguments: Any, **named: Any) -> Any:
+            copied = await world.intake.stage(*arguments, **named)
+            if self.writes:
+                self.writes = 0
+                await asyncio.to_thread(world.drop, "elog/plot.png", b"PNG, whole")
+            return copied
+
+    world.start(intake=Restless())
+    world.drop("elog/plot.png", b"PN")
+    await world.settle()
+    await world.arrive("elog/beam.md", SHOWS)
+    assert await world.entries() == []
+
+    await world.settle()
+    (entry,) = await world.entries()
+    assert entry["attachments"][0]["size"] == 10
+    assert list((world.outbox.attachments.root / "incoming").iterdir()) == []
+
+
+async def test_what_a_waiting_note_shows_is_not_called_alone(world: World) -> None:
+    world.drop("elog/a.png", b"A")
+    world.drop("elog/beam.md", note("![](a.png) ![](b.png)"))
+    for number in range(20):
+        world.drop("elog/b.png", b"B" * number)
+        await world.settle(4)
+
+    assert (await world.entries(), blocked(world)) == ([], {})
+    await world.settle()
+    assert len(await world.entries()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs files of two users")
+@pytest.mark.parametrize(("mode", "said"), [(0o600, "may not read it"), (0o644, "sticky")])
+async def test_an_image_that_the_agent_may_not_have_is_named(
+    foreign: World, mode: int, said: str
+) -> None:
+    for name, content in (("plot.png", b"PNG"), ("beam.md", SHOWS)):
+        foreign.drop(f"elog/{name}", content)
+    os.chown(foreign.root / "elog/beam.md", 65534, 65534)
+    (foreign.root / "elog/plot.png").chmod(mode)
+    if said == "sticky":
+        os.chown(foreign.root / "elog", 0, 0)
+        (foreign.root / "elog").chmod(0o1777)
+    await settle(foreign)
+
+    assert await foreign.entries() == []
+    ((path, why),) = foreign.spool.blocked_files()
+    assert path == "elog/beam.md"
+    assert why.startswith("plot.png, which it shows: ")
+    assert said in why

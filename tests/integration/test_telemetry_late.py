@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from adapters.telemetry import KIND, Options
-from storage.entry import Entry
+from adapters.base import Parked
+from adapters.telemetry import KIND, Options, wire
+from storage.entry import Alike, Entry, Receipt
 from tests.adapter_lane import drained, lived
-from tests.builders import an_entry
+from tests.builders import a_claim, an_entry
 from tests.emulators.kit import Served
 from tests.emulators.telemetry import TelemetryEmulator
 from tests.lane_world import LaneWorld
@@ -134,6 +135,28 @@ async def test_a_reading_that_may_have_been_sent_is_looked_for(
     assert [await world.state(key) for key in ("a", "c")] == ["delivered", "delivered"]
 
 
+@pytest.mark.parametrize(
+    ("payload", "claim", "gives_way"),
+    [
+        ({}, {}, True),
+        ({"make_current": True}, {}, True),
+        ({}, {"newest_of_slot": True}, False),
+        ({}, {"in_doubt": True}, False),
+        ({"make_current": False}, {}, False),
+        ({"store_permanently": True}, {}, False),
+    ],
+)
+def test_which_reading_gives_way(
+    payload: dict[str, Any], claim: dict[str, Any], gives_way: bool
+) -> None:
+    body = {"type": "t", "data": 1, "store_permanently": False, **payload}
+    verdict = wire.superseded(a_claim(body, **{"newest_of_slot": False, **claim}))
+
+    assert (verdict is not None) is gives_way
+    if verdict is not None:
+        assert verdict.alike == Alike("t", {"store_permanently": False})
+
+
 async def test_readings_leave_while_the_server_is_away(served: Served, world: LaneWorld) -> None:
     served.fault("drop_before")
     await world.outbox.accept([reading(f"r{n}") for n in range(50)])
@@ -193,6 +216,17 @@ async def test_an_event_of_another_run_goes_on_when_its_own_is_active_again(
 
     (stored,) = served.emulator.ledger()
     assert (stored["stream"], stored["meta"]["run_id"]) == ("run", "X")
+
+
+async def test_behind_an_event_that_waits_the_next_one_goes_on(
+    served: Served, world: LaneWorld
+) -> None:
+    served.emulator.store.start_run("Y", None, {})
+    late, own = (a_claim({"type": "t", "data": 1, "meta": {"run_id": run}}) for run in "XY")
+
+    verdicts = await world.lane.route.adapter.deliver([late, own])
+
+    assert [type(one) for one in verdicts] == [Parked, Receipt]
 
 
 async def test_by_default_it_is_sent_at_once_and_keeps_the_name_of_its_run(
