@@ -40,6 +40,7 @@ class Inside:
     due: Due
     fd: int
     terms: Terms
+    name: str = ""  # of the file that says what it is
     body: bytes = b""
     hint: str = ""
     beside: tuple[Beside, ...] = ()
@@ -110,31 +111,38 @@ def _check_inside(inside: Inside) -> None:
 
 def _read(inside: Inside) -> None:
     look, terms = inside.look, inside.terms
-    bodies = [name for name in formats.ENTRY_FILES if inside.part(name)]
-    if len(bodies) != 1:
-        names = ", ".join(formats.ENTRY_FILES)
-        raise Unacceptable(Flaw(f"exactly one of these has to be in it: {names}"))
-    folder = look.folder
-    formats.check_suffix(bodies[0], terms.intake.kinds(folder.backend), folder.kind)
-    with inside.open(bodies[0]) as source:
+    inside.name = name = _name_of_body(inside)
+    formats.check_suffix(name, terms.intake.kinds(look.folder.backend), look.folder.kind)
+    with inside.open(name) as source:
         read = source.read(terms.max_request_bytes + 1)
     if not read or len(read) > terms.max_request_bytes:
-        raise Unacceptable(Flaw(f"{bodies[0]} has to have 1 to {terms.max_request_bytes} bytes"))
-    inside.body, inside.hint = read_body(bodies[0], read, folder.backend, terms)
+        raise Unacceptable(Flaw(f"{name} has to have 1 to {terms.max_request_bytes} bytes"))
+    inside.body, inside.hint = read_body(name, read, look.folder.backend, terms)
     listed = formats.listed_files(inside.body)
+    shown = formats.shown_files(inside.body) if name.endswith(formats.NOTE) else []
+    asked = _found(inside, [*(listed or ()), *shown])
     inside.all_files = listed is None
-    shown = formats.shown_files(inside.body) if bodies[0].endswith(formats.NOTE) else []
-    inside.beside = _found(inside, [*(listed or ()), *shown])
-    if listed is None:
-        described = {one.name: one for one in inside.beside}
-        inside.beside = tuple(
-            described.get(name, Beside(name)) for name in _beside(look, bodies[0])
-        )
+    inside.beside = _with_all_others(inside, asked) if listed is None else asked
 
 
-def _beside(look: Look, body: str) -> list[str]:
-    """The files that were put beside the body; one that is ignored has to be asked for."""
-    return [part.name for part in look.parts if part.name != body and not ignored(part.name)]
+def _name_of_body(inside: Inside) -> str:
+    bodies = [name for name in formats.ENTRY_FILES if inside.part(name)]
+    if not bodies and inside.part(formats.ENTRY_TEXT):
+        return formats.ENTRY_TEXT
+    if len(bodies) != 1:
+        names = ", ".join((*formats.ENTRY_FILES, formats.ENTRY_TEXT))
+        raise Unacceptable(Flaw(f"exactly one of these has to be in it: {names}"))
+    return bodies[0]
+
+
+def _with_all_others(inside: Inside, asked: tuple[Beside, ...]) -> tuple[Beside, ...]:
+    """The files that are asked for, and all that were put there to be seen, by name."""
+    by_name = {one.name: one for one in asked}
+    return tuple(
+        by_name.get(part.name, Beside(part.name))
+        for part in inside.look.parts
+        if part.name in by_name or (part.name != inside.name and not ignored(part.name))
+    )
 
 
 def _found(inside: Inside, listed: list[Beside]) -> tuple[Beside, ...]:
@@ -173,7 +181,5 @@ def _spare(inside: Inside, staged: dict[str, Attachment]) -> tuple[str, ...]:
     return tuple(
         part.name
         for part in inside.look.parts
-        if part.name not in staged
-        and part.name not in formats.ENTRY_FILES
-        and not ignored(part.name)
+        if part.name not in staged and part.name != inside.name and not ignored(part.name)
     )

@@ -44,7 +44,8 @@ from storage.entry import Attachment
 MARK = ".taken-"  # names what is being removed with a note
 MISSING_HINT = (
     "Put the missing files beside the note and move the note back. Write an image before the note"
-    " that shows it, or both into a folder NAME.entry."
+    " that shows it, or both into a folder NAME.entry. An image goes with the first note that shows"
+    " it: each note needs its own."
 )
 
 

@@ -184,6 +184,16 @@ async def test_a_folder_may_hold_a_text(world: World, body: str) -> None:
     assert world.left() == []
 
 
+async def test_a_text_beside_another_body_is_a_file_like_any(world: World) -> None:
+    world.drop("elog/a.entry/entry.md", note("![](.hidden.png)"))
+    for name in ("entry.txt", ".hidden.png", ".DS_Store"):
+        world.drop(f"elog/a.entry/{name}", name)
+    await world.settle()
+
+    assert await attached(world) == [[(".hidden.png", None), ("entry.txt", None)]]
+    assert (world.left(), world.aside()) == ([], [])
+
+
 async def test_a_name_that_nobody_can_write_down_is_refused(world: World) -> None:
     world.drop("elog/a.entry/entry.md", note("x"))
     world.drop(os.fsdecode(b"elog/a.entry/\xff.png"))
