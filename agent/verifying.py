@@ -101,7 +101,9 @@ class Verifier:
         name = lane.route.name
         if lane.pausing.seconds_left() > 0:
             raise _not_now(f"{name} is paused: it is not asked; holdfast resume {name}")
-        if (rest := lane.rests.get()) is not None:
+        rest = lane.rests.get()
+        # One that is due may be tried, and where nothing waits nobody else does.
+        if rest is not None and rest.due > self._clock.monotonic():
             raise _not_now(f"{name} is {rest.state}: {rest.reason}; it is not asked meanwhile")
         if not lane.route.open_at(self._clock.now()):
             raise _not_now(f"{name} is outside of its window: it is not asked before that opens")

@@ -281,17 +281,21 @@ async def test_a_page_ends_after_a_moment_and_goes_on_where_it_ended(world: Lane
 async def test_a_backend_that_rests_or_is_paused_is_not_asked(world: LaneWorld) -> None:
     await deliver(world, "a")
     world.adapter.script = [Unreachable("no route")]
-    await deliver(world, "b")
+    await world.accept("b")
+    await world.step()
 
     with pytest.raises(Refusal, match="offline: no route") as refusal:
         await page_of(world)
     assert refusal.value.status == 503
+    assert world.adapter.asked == []  # type: ignore[attr-defined]
+    await world.lane.retry_now()
+    assert told(await page_of(world)) == {"a": "there"}
     await world.live(20)
     world.lane.pausing.load(Pause("events", world.clock.now(), None, "test", ""))
     with pytest.raises(Refusal, match="paused"):
         await page_of(world)
 
-    assert world.adapter.asked == []  # type: ignore[attr-defined]
+    assert len(world.adapter.asked) == 1  # type: ignore[attr-defined]
 
 
 async def test_it_is_asked_no_faster_than_its_rate(tmp_path: Path) -> None:
