@@ -13,8 +13,9 @@ Behaviour = Callable[[socket.socket], None]
 
 
 @contextmanager
-def behaving(path: Path, behaviour: Behaviour) -> Iterator[None]:
-    """A listener that does as told with each connection."""
+def behaving(path: Path, behaviour: Behaviour) -> Iterator[list[socket.socket]]:
+    """A listener that does as told with each connection; gives those that there were."""
+    connections: list[socket.socket] = []
     with listening(path) as listener:
 
         def serve() -> None:
@@ -23,13 +24,14 @@ def behaving(path: Path, behaviour: Behaviour) -> Iterator[None]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
+                connections.append(connection)
                 with connection, suppress(OSError):
                     behaviour(connection)
 
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield
+            yield connections
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()

@@ -35,8 +35,9 @@ REST_SECONDS = 5.0  # after a time-out the agent is left alone: a hanging one is
 BACKEND = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 ANSWER = re.compile(rb"(?is)HTTP/1.[01] ([0-9]{3}) .*\r\ncontent-length:[ \t]*([0-9]+)")
 
+Place = Union[str, "os.PathLike[str]"]
 # A path; or name and content, and a media type if the name does not tell it.
-Attachment = Union[str, "os.PathLike[str]", Tuple[str, bytes], Tuple[str, bytes, Optional[str]]]
+Attachment = Union[Place, Tuple[str, bytes], Tuple[str, bytes, Optional[str]]]
 
 
 class Refused(Exception):
@@ -75,9 +76,9 @@ class Holdfast:
     """
 
     def __init__(
-        self, socket: Optional[str] = None, spool_dir: Optional[str] = None, timeout: float = 2.0
+        self, socket: Optional[Place] = None, spool_dir: Optional[Place] = None, timeout: float = 2
     ) -> None:
-        self.socket = socket or os.environ.get("HOLDFAST_AGENT__SOCKET") or SOCKET
+        self.socket = os.fspath(socket or os.environ.get("HOLDFAST_AGENT__SOCKET") or SOCKET)
         self.spool_dir = spool_dir or os.environ.get("HOLDFAST_AGENT__SPOOL_DIR") or SPOOL_DIR
         self.timeout = timeout
         self._rests_until = 0.0
@@ -101,7 +102,7 @@ class Holdfast:
         if not BACKEND.match(backend):
             raise ValueError("%r cannot be the name of a backend" % (backend,))
         now = time.time()
-        name = "py-%012x-%s" % (int(now * 1000), uuid.uuid4().hex)
+        name = "py-%014x-%s" % (int(now * 1e6), uuid.uuid4().hex)  # in order of time in the spool
         key = key or _own_name(kind, payload) or name
         said = {"backend": backend, "payload": payload, "kind": kind, "key": key, "stream": stream}
         said["labels"] = dict(labels or {})
@@ -121,8 +122,7 @@ class Holdfast:
         try:
             return Outcome("spooled", key, None, self._leave(backend, name, entry), reason)
         except OSError as exc:
-            told = "NOT stored. The agent: %s. The spool: %s" % (reason, exc)
-            raise NotStored(told, key) from exc
+            raise NotStored("NOT stored. Agent: %s. Spool: %s" % (reason, exc), key) from exc
 
     def _ask(self, entry: bytes) -> Tuple[int, Any]:
         """Status and parsed body of the agent's answer. Raises OSError and ValueError."""
@@ -146,10 +146,11 @@ class Holdfast:
     def _leave(self, backend: str, name: str, entry: bytes) -> str:
         """Leave it in the spool, whole or not at all. Returns the path. Raises OSError."""
         folder = os.path.join(self.spool_dir, backend)
-        with suppress(FileExistsError):
-            os.mkdir(folder)  # but never the spool itself: nobody would look there
-            os.chmod(folder, 0o2770)
-            _sync(self.spool_dir)
+        if not os.path.isdir(folder):
+            with suppress(FileExistsError):
+                os.mkdir(folder)  # but never the spool itself: nobody would look there
+                os.chmod(folder, 0o2770)
+                _sync(self.spool_dir)
         hidden, path = os.path.join(folder, "." + name), os.path.join(folder, name + ".json")
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660)
         try:
