@@ -241,7 +241,7 @@ def _answer(connection: socket.socket, deadline: float) -> Tuple[int, Any]:
         raw += piece
 
 
-def _sync(folder: str) -> None:
+def _sync(folder: Place) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
