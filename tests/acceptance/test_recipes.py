@@ -248,6 +248,7 @@ def cron(world: World) -> None:
     shutil.copy(RECIPES / "cron" / "nightly_summary.sh", world.home / "bin")
     holdfast = f'#!/bin/sh\nPYTHONPATH={repository()} exec {sys.executable} -m agent.cli "$@"\n'
     program(world, "holdfast", holdfast)
+    program(world, "df", "#!/bin/sh\necho Use% Avail\necho 34%  12G\n")  # others write to the disk
     (world.home / "data").mkdir(exist_ok=True)
     (world.home / "data" / "scan.h5").write_text("x")
 
