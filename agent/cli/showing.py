@@ -77,6 +77,7 @@ def sections_of(
         *_facts(entry, now),
         *_trouble(entry, now),
         ("held", _hold(entry, now)),
+        *_found_out(entry),
         ("next", next_of(entry, backend, now)),
     ]
     sections: list[Section] = [Grid(PAIRS, [pair for pair in told if pair[1]])]
@@ -157,6 +158,13 @@ def _hold(entry: Mapping[str, Any], now: datetime) -> str:
     last = holds[-1]
     why = f": {last['detail']}" if last["detail"] else ""
     return f"by {operator_name(last['who'])}, {since(last['at'], now)} ago{why}"
+
+
+def _found_out(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an open payload was found to mean; while it is held, what a release agrees to."""
+    found = entry.get("resolved") or {}
+    told = ", ".join(f"{name} {value}" for name, value in found.items())
+    return [("a release agrees to" if entry["state"] == "held" else "found out", told)]
 
 
 def _act(one: Mapping[str, Any], now: datetime) -> list[str]:

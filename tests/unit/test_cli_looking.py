@@ -153,6 +153,15 @@ def test_an_entry_that_waits_for_another_one_says_how_that_one_is(
     assert shown(desk, an_entry(1, state="pending", last_error=None, **changes))["next"] == said
 
 
+@pytest.mark.parametrize(
+    ("state", "word"), [("held", "a release agrees to"), ("pending", "found out")]
+)
+def test_what_was_found_out_of_an_open_entry_is_told(desk: Desk, state: str, word: str) -> None:
+    told = shown(desk, an_entry(1, state=state, resolved={"experiment": "mfx1", "run": 5}))
+
+    assert told[word] == "experiment mfx1, run 5"
+
+
 def test_a_held_entry_says_who_holds_it_and_how_to_let_it_go(desk: Desk) -> None:
     acts = [
         {"at": WHEN, "verb": "hold", "who": "uid 0", "detail": "first"},
