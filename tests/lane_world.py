@@ -18,7 +18,18 @@ from adapters.base import BackendKind, EntryKind, Verdict
 from agent.lane import Lane
 from agent.retry import Policy
 from agent.route import Route
-from storage.entry import Accepted, Address, Claim, Doubt, Entry, Receipt, Rest, Stamp, Wanted
+from storage.entry import (
+    Accepted,
+    Address,
+    Claim,
+    Delivered,
+    Doubt,
+    Entry,
+    Receipt,
+    Rest,
+    Stamp,
+    Wanted,
+)
 from storage.outbox import Outbox
 from tests.builders import NOW, an_entry
 
@@ -58,6 +69,8 @@ class FakeAdapter:
         self.sent: list[list[str]] = []
         self.claims: list[Claim] = []
         self.doubts: list[Doubt] = []
+        self.holdings: list[Any] = []  # what it says of receipts; none left: that it holds them
+        self.asked: list[Delivered] = []
         self.closed = False
 
     async def deliver(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
@@ -80,6 +93,15 @@ class FakeAdapter:
         if isinstance(answer, Exception):
             raise answer
         return [answer] if isinstance(answer, Receipt) else answer
+
+    async def holds(self, receipt: Delivered) -> bool | None:
+        self.asked.append(receipt)
+        answer = self.holdings.pop(0) if self.holdings else True
+        if callable(answer):
+            answer = answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         self.closed = True
