@@ -65,8 +65,8 @@ logger = logging.getLogger(__name__)
 
 def get_elog_workflows(exp: str) -> Dict[str, Any]:
     """The workflow definitions of an experiment, by name. LUTE's raises NotImplementedError."""
-    found = _read(exp, "%s/ws/workflow_definitions" % exp)
-    return {one["name"]: one for one in found or []}
+    found = _read(exp, "%s/ws/workflow_definitions" % exp, list)
+    return {one["name"]: one for one in found}
 
 
 def post_elog_workflow(
@@ -104,7 +104,7 @@ def get_elog_active_expmt(hutch: str, *, endstation: int = 0) -> str:
     """The experiment that is active in a hutch. Raises RuntimeError when there is none."""
     where = "ws/activeexperiment_for_instrument_station"
     params = {"instrument_name": hutch, "station": str(endstation)}
-    return str(_read(hutch, where, params=params)["name"])
+    return str(_read(hutch, where, dict, params=params)["name"])
 
 
 def get_elog_auth(exp: str) -> Dict[str, str]:
@@ -203,8 +203,8 @@ def post_elog_run_table(exp: str, run: int, data: Dict[str, Any]) -> Optional[st
 
 def get_elog_runs_by_tag(exp: str, tag: str, auth: Optional[Dict[str, str]] = None) -> List[int]:
     """The runs that have an entry with this tag. Raises RuntimeError when nobody can tell."""
-    runs = _read(exp, "%s/ws/get_runs_with_tag" % exp, params={"tag": tag})
-    return [int(run) for run in runs or []]
+    runs = _read(exp, "%s/ws/get_runs_with_tag" % exp, list, params={"tag": tag})
+    return [int(run) for run in runs]
 
 
 def get_elog_params_by_run(
@@ -217,11 +217,11 @@ def get_elog_params_by_run(
     if any("," in name for name in params):
         raise ValueError("the eLog cannot be asked for a name with a comma in it")
     where = "%s/ws/get_run_params_for_all_runs" % exp
-    found = _read(exp, where, params={"param_names": ",".join(params)})
+    found = _read(exp, where, list, params={"param_names": ",".join(params)})
     wanted = None if runs is None else set(runs)
     return {
         int(run["num"]): {_shown(name): value for name, value in run["params"].items()}
-        for run in found or []
+        for run in found
         if wanted is None or run["num"] in wanted
     }
 
@@ -358,8 +358,10 @@ def _token() -> Optional[str]:
     return os.environ.get("Authorization")
 
 
-def _read(exp: str, endpoint: str, **params: Any) -> Any:
+def _read(exp: str, endpoint: str, shape: type, **params: Any) -> Any:
     _, told, value = elog_http_request(exp, endpoint, "GET", **params)
+    if told == "SUCCESS" and not isinstance(value, shape):
+        told = "The eLog answers %.200r" % (value,)
     if told != "SUCCESS":
         raise RuntimeError("Nothing can be read about %s. %s" % (exp, told))
     return value

@@ -94,6 +94,7 @@ def test_workflows_are_told_by_name(
         (200, b'{"success": false, "errormsg": "no such run", "value": null}', "no such run"),
         (200, b"<!doctype html><html>Please log in</html>", "Response 200"),
         (200, b'["x"]', "Response 200"),
+        (200, b'{"success": true, "value": null}', "answers None"),
         (500, b"Please specify the tag", "Please specify the tag"),
         (302, b"", "Response 302"),
         (404, b"<!doctype html>", "Response 404"),
