@@ -20,8 +20,9 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from storage.entry import Bury, Claim, Failure, GiveBack, Hold
+from storage.entry import Claim
 from storage.scopes import covers
+from storage.settlement import Bury, Failure, GiveBack, Hold
 
 UNCERTAIN_IN_A_ROW = 3  # then the backend rests: it takes requests and answers none
 RETRY_AFTER_SPREAD = 0.5  # of the time asked for; with less, those who were told come in waves

@@ -25,11 +25,19 @@ from agent.patience import Patience
 from agent.resting import WHOLE, Rests
 from agent.retry import RestWish, decide
 from agent.route import Progress, Route
-from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Hold, Receipt, Supersede
+from storage.entry import Claim, Receipt
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
 from storage.scopes import outer
-from storage.settle import Settlement
+from storage.settlement import (
+    Bury,
+    Confirm,
+    Failure,
+    GiveBack,
+    Hold,
+    Settlement,
+    Supersede,
+)
 
 STORM = 20  # different entries rejected in a row without a confirm
 MOST_SWEEPS = 20  # in a row, of some hundred entries each: a stop does not wait for a million

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, bindparam, insert, select, text
 
 from storage import crash
 from storage.dialect import in_chunks
-from storage.entry import Failure
 from storage.history import attempt_row, told
 from storage.removal import forget, revive
 from storage.schema import attempt, audit, entry
+from storage.settlement import Failure
 from storage.states import MOVES, State
 from storage.streams import promote
 

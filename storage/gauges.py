@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from storage.amend import Found
 from storage.census import Census
-from storage.entry import Accepted, Bury, Confirm, Entry, Supersede
+from storage.entry import Accepted, Entry
 from storage.loss import Lost
-from storage.settle import Settlement
+from storage.settlement import Bury, Confirm, Settlement, Supersede
 from storage.states import State
 from storage.wrecks.salvage import Restored
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, text, update
 
 from storage.dialect import storable
-from storage.entry import Failure
 from storage.schema import attempt
+from storage.settlement import Failure
 
 HISTORY = 50  # lines per entry: a backend that fails in ever new words must not fill the disk
 

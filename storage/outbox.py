@@ -21,7 +21,7 @@ from storage import amend, claim, crash, lists, loss, scopes, settle, undelivere
 from storage.attachments import AttachmentStore
 from storage.census import census, next_due
 from storage.database import Database, Tell
-from storage.entry import Accepted, Claim, Entry, Supersede, Wanted
+from storage.entry import Accepted, Claim, Entry, Wanted
 from storage.errors import DiskRefused
 from storage.files import Files
 from storage.gauges import Gauges
@@ -30,7 +30,7 @@ from storage.lock import InstanceLock
 from storage.looks import Looks
 from storage.reserve import Reserve
 from storage.rework import Rework
-from storage.settle import Settlement
+from storage.settlement import Settlement, Supersede
 from storage.states import State
 from storage.upkeep import Upkeep
 from storage.waits import Waits

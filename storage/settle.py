@@ -13,15 +13,14 @@ from sqlalchemy import Connection, Row, bindparam, delete, text, update
 
 from storage import crash, undelivered
 from storage.dialect import storable, upsert
-from storage.entry import Bury, Claim, Compared, Confirm, GiveBack, Hold, Receipt, Supersede
+from storage.entry import Claim, Compared, Receipt
 from storage.history import remember_error, told, write_attempt
 from storage.kept import keep
 from storage.schema import attachment, body, entry, receipt, tally
 from storage.scopes import note_worked
+from storage.settlement import Bury, Confirm, GiveBack, Hold, Settlement, Supersede
 from storage.streams import promote, step_aside
 from storage.waiting import release_followers
-
-Settlement = Confirm | GiveBack | Bury | Hold | Supersede
 
 _GIVE_BACK = text(
     """

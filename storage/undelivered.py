@@ -13,10 +13,11 @@ from sqlalchemy import Connection, Row, delete, insert, select, text
 
 from storage.checksum import read_object
 from storage.dialect import insert_missing
-from storage.entry import Hold, Resolution, Supersede
+from storage.entry import Resolution
 from storage.history import remember_error, told, write_attempt
 from storage.removal import remove
 from storage.schema import attachment, attempt, audit, body, label
+from storage.settlement import Hold, Supersede
 from storage.streams import promote, step_aside
 
 WHO = "agent"

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from storage.attachments import fault_of
-from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.entry import Claim, Receipt, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
+from storage.settlement import Bury, Confirm, Failure, GiveBack
 from tests.builders import NOW, an_entry
 
 URLS = {"events": "http://events.test", "elog": "http://elog.test"}

@@ -33,8 +33,9 @@ from agent.listener.sockets import Place, make
 from agent.pausing import Pauses, Pausing
 from agent.status import Picture, build_status
 from agent.verifying import Verifier
-from storage.entry import Bury, Claim, Confirm, Failure, Receipt, Wanted
+from storage.entry import Claim, Receipt, Wanted
 from storage.outbox import Outbox
+from storage.settlement import Bury, Confirm, Failure
 from tests.door_client import JSON, MIB, Answer, ask
 
 T = TypeVar("T")

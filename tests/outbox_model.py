@@ -19,9 +19,10 @@ from storage.census import census
 from storage.claim import claim
 from storage.edit import Change, edit
 from storage.engine import writing_engine
-from storage.entry import Bury, Claim, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.entry import Claim, Receipt, Wanted
 from storage.resend import send_again
-from storage.settle import Settlement, note_send, reclaim, settle
+from storage.settle import note_send, reclaim, settle
+from storage.settlement import Bury, Confirm, Failure, GiveBack, Settlement
 from storage.states import MOVES, State
 from storage.upgrade import bring_up_to_date
 from tests.builders import NOW, an_entry

@@ -22,9 +22,10 @@ from storage.accept import accept
 from storage.census import census
 from storage.claim import claim
 from storage.engine import checkpoint, writing_engine
-from storage.entry import Claim, Confirm, Entry, Receipt, Wanted
+from storage.entry import Claim, Entry, Receipt, Wanted
 from storage.pages import entry_page
 from storage.settle import settle
+from storage.settlement import Confirm
 from storage.states import State
 from storage.upgrade import bring_up_to_date
 from tests.builders import NOW, an_entry

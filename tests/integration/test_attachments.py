@@ -14,9 +14,10 @@ import pytest
 from storage import attachments
 from storage.amend import look_up
 from storage.attachments import INCOMING, AttachmentStore, TooLarge
-from storage.entry import Attachment, Bury, Confirm, Failure, Receipt, Wanted
+from storage.entry import Attachment, Receipt, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import Outbox
+from storage.settlement import Bury, Confirm, Failure
 from tests.builders import NOW, an_entry
 from tests.lane_world import Disk
 

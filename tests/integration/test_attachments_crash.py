@@ -20,7 +20,8 @@ import storage.attachments, storage.outbox
 from storage.attachments import AttachmentStore, StagedFile
 from storage.gauges import Gauges
 from storage.outbox import Outbox
-from storage.entry import Confirm, Receipt, Wanted
+from storage.entry import Receipt, Wanted
+from storage.settlement import Confirm
 from tests.builders import NOW, an_entry
 
 state_dir, point, when = Path(sys.argv[1]), sys.argv[2], sys.argv[3]

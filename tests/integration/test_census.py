@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from storage.census import AGE_BOUNDS_MS, MOST_COUNTED
-from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.entry import Receipt, Wanted
 from storage.outbox import Outbox
+from storage.settlement import Bury, Confirm, Failure, GiveBack
 from tests.builders import NOW, an_entry
 
 NO = Failure("Rejected", "entry", "no")

@@ -18,9 +18,10 @@ from sqlalchemy import Column, Connection, Text
 from sqlalchemy.exc import OperationalError
 
 from storage.engine import has_wal_reset_race
-from storage.entry import Confirm, Receipt, Wanted
+from storage.entry import Receipt, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
+from storage.settlement import Confirm
 from storage.wrecks.damage import FOLDER, REPORT
 from storage.wrecks.shapes import SHAPES, Shape
 from storage.wrecks.wal import read_index

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from adapters.base import BatchRefused, Refused, Rejected, Uncertain, Unreachable, Verdict
-from storage.entry import Bury, Claim, Failure, GiveBack, Receipt, Wanted
+from storage.entry import Claim, Receipt, Wanted
+from storage.settlement import Bury, Failure, GiveBack
 from tests.builders import NOW, an_entry
 from tests.lane_world import SETTLES_SECONDS, LaneWorld, a_kind, lane_world, proof, receipt
 

@@ -11,7 +11,8 @@ from adapters.base import Throttled
 from agent.duties import DAY_MS, Duties
 from agent.notify import Notifier
 from config.settings import Settings
-from storage.entry import GiveBack, Wanted
+from storage.entry import Wanted
+from storage.settlement import GiveBack
 from tests.builders import NOW, an_entry
 from tests.lane_world import Disk, LaneWorld, lane_world
 

@@ -16,7 +16,8 @@ CHILD = """
 import asyncio, os, sys
 from pathlib import Path
 from storage import crash
-from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Rest, Wanted
+from storage.entry import Receipt, Rest, Wanted
+from storage.settlement import Bury, Confirm, Failure, GiveBack
 from storage.outbox import Outbox
 from tests.builders import NOW, an_entry
 from tests.conftest import URLS

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from storage.entry import Accepted, Bury, Confirm, Failure, Receipt, Wanted
+from storage.entry import Accepted, Receipt, Wanted
 from storage.outbox import Outbox
+from storage.settlement import Bury, Confirm, Failure
 from storage.states import State
 from tests.builders import NOW, an_entry
 from tests.conftest import URLS

@@ -11,12 +11,13 @@ from storage import accept as accepting
 from storage import amend, census, claim, settle
 from storage.delivered import Meant, delivered_page
 from storage.engine import writing_engine
-from storage.entry import Bury, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.entry import Receipt, Wanted
 from storage.kept import forget_kept
 from storage.lists import holds_receipt, show_entry
 from storage.pages import RARE, entry_page, receipt_page
 from storage.resend import send_again
 from storage.retention import expire_receipts
+from storage.settlement import Bury, Confirm, Failure, GiveBack
 from storage.states import State
 from storage.upgrade import bring_up_to_date
 from tests.builders import NOW, an_entry

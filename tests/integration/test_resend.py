@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from storage.delivered import Meant
-from storage.entry import Claim, Confirm, Entry, Receipt, Wanted
+from storage.entry import Claim, Entry, Receipt, Wanted
 from storage.kept import CHUNK
 from storage.outbox import DATABASE, Outbox
 from storage.resend import Again
+from storage.settlement import Confirm
 from storage.wrecks.salvage import drop_strays
 from tests.builders import NOW, an_entry
 from tests.conftest import URLS

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from storage.entry import Accepted, Bury, Confirm, Failure, GiveBack, Receipt, Wanted
+from storage.entry import Accepted, Receipt, Wanted
 from storage.history import HISTORY
 from storage.outbox import Outbox
 from storage.retention import CHUNK
+from storage.settlement import Bury, Confirm, Failure, GiveBack
 from tests.builders import NOW, an_entry
 
 NO = Failure("Rejected", "entry", "no")

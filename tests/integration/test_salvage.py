@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from storage.entry import Confirm, Receipt, Wanted
+from storage.entry import Receipt, Wanted
 from storage.errors import DiskRefused
 from storage.outbox import DATABASE, Outbox
+from storage.settlement import Confirm
 from storage.wrecks.damage import FOLDER, REPORT
 from storage.wrecks.rescue import LOST
 from storage.wrecks.wreck import Wreck

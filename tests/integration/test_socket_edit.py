@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agent.draft import Bounds
-from storage.entry import Address, Failure, GiveBack, Resolution
+from storage.entry import Address, Resolution
+from storage.settlement import Failure, GiveBack
 from tests.door import Door
 from tests.door_client import JSON, Answer, ask, event, post
 

@@ -3,8 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from storage.entry import Confirm, Receipt, Wanted
+from storage.entry import Receipt, Wanted
 from storage.outbox import DATABASE, Outbox
+from storage.settlement import Confirm
 from tests.builders import NOW, an_entry
 
 MIB = 2**20

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from adapters.base import Superseded, Uncertain, Verdict
 from storage import undelivered
-from storage.entry import Alike, Claim, Supersede
+from storage.entry import Alike, Claim
+from storage.settlement import Supersede
 from tests.builders import NOW, an_entry
 from tests.integration.test_outbox_plans import assert_flat, connection, fill, plans
 from tests.lane_world import LaneWorld, lane_world, proof

@@ -14,7 +14,8 @@ from agent.delivery import sign_of
 from agent.pace import Pace, Terms
 from agent.resting import Rests
 from agent.retry import Policy, decide
-from storage.entry import GiveBack, Receipt
+from storage.entry import Receipt
+from storage.settlement import GiveBack
 from tests.builders import a_claim
 from tests.simulation.backend import Backend
 from tests.simulation.world import EPOCH_MS, Time

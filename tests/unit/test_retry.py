@@ -27,7 +27,8 @@ from agent.retry import (
     UnknownKind,
     decide,
 )
-from storage.entry import Bury, Claim, GiveBack, Hold
+from storage.entry import Claim
+from storage.settlement import Bury, GiveBack, Hold
 from tests.builders import NOW, a_claim
 
 POLICY = Policy()

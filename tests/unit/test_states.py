@@ -12,8 +12,16 @@ from storage.amend import discard, expire, hold, release, retry
 from storage.claim import claim
 from storage.edit import Change, edit
 from storage.engine import writing_engine
-from storage.entry import Bury, Confirm, Failure, GiveBack, Hold, Receipt, Supersede, Wanted
+from storage.entry import Receipt, Wanted
 from storage.settle import reclaim, settle
+from storage.settlement import (
+    Bury,
+    Confirm,
+    Failure,
+    GiveBack,
+    Hold,
+    Supersede,
+)
 from storage.states import MOVES, State
 from storage.upgrade import bring_up_to_date
 from tests.builders import NOW, an_entry
