@@ -21,18 +21,18 @@ import httpx
 from adapters import tls
 from adapters.auth.options import AuthOptions
 from adapters.auth.wallet import Headers, Wallet
-from adapters.base import (
+from adapters.base import Site
+from adapters.hearing import Hearing
+from adapters.preview import File, Preview
+from adapters.shown import shown, stand_in
+from adapters.verdict import (
     DeliveryError,
     Refused,
     Rejected,
-    Site,
     Throttled,
     Uncertain,
     Unreachable,
 )
-from adapters.hearing import Hearing
-from adapters.preview import File, Preview
-from adapters.shown import shown, stand_in
 
 # Shorter than the idle time of every backend we know (telemetry closes after 5 s), so that a
 # pooled connection is not one that the server has just given up.

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.base import DeliveryError, Refused, Site, Unreachable
+from adapters.base import Site
+from adapters.verdict import DeliveryError, Refused, Unreachable
 
 # What OpenSSL finds wrong with a certificate (X509_V_ERR_*).
 NOT_YET_VALID, EXPIRED = 9, 10

@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import structlog
 
-from adapters.base import (
+from adapters.base import EntryKind
+from adapters.verdict import (
     BatchRefused,
     DeliveryError,
-    EntryKind,
     Rejected,
     Resolved,
     Superseded,

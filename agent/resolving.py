@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import structlog
 
-from adapters.base import DeliveryError
+from adapters.verdict import DeliveryError
 from agent.route import Route
 from storage.entry import Entry, Resolution
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from adapters.base import (
+from adapters.verdict import (
     BatchRefused,
     DeliveryError,
     Held,

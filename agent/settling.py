@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from adapters.base import (
+from adapters.verdict import (
     BatchRefused,
     DeliveryError,
     Parked,

@@ -12,7 +12,7 @@ from typing import Literal
 
 import structlog
 
-from adapters.base import DeliveryError, Refused, Throttled, Uncertain, Unreachable
+from adapters.verdict import DeliveryError, Refused, Throttled, Uncertain, Unreachable
 from agent.clock import Clock
 from agent.lane import Lane
 from agent.refusal import Refusal

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from adapters.base import DeliveryError, Refused, Rejected, Throttled, Uncertain
 from adapters.http import Answer
+from adapters.verdict import DeliveryError, Refused, Rejected, Throttled, Uncertain
 
 STATUSES = range(100, 600)
 JSON, HTML = "application/json", "text/html; charset=utf-8"

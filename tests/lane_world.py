@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from sqlalchemy import event
 from structlog.testing import capture_logs
 
-from adapters.base import BackendKind, EntryKind, Verdict
+from adapters.base import BackendKind, EntryKind
+from adapters.verdict import Verdict
 from agent.lane import Lane
 from agent.retry import Policy
 from agent.route import Route

@@ -12,10 +12,11 @@ from typing import Any
 import httpx
 
 from adapters.auditor.comparing import BLIND_MS
-from adapters.base import AuthOptions, DeliveryError, Site, TlsOptions
+from adapters.base import AuthOptions, Site, TlsOptions
 from adapters.event_manager.dialect import KEPT_MS
 from adapters.event_manager.wire import wire_body
 from adapters.registry import KINDS
+from adapters.verdict import DeliveryError
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
 

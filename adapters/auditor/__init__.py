@@ -40,21 +40,19 @@ from adapters.auditor.payloads import (
     strict_faults,
     update_address,
 )
-from adapters.base import (
-    BackendKind,
+from adapters.base import BackendKind, EntryKind, Site
+from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.preview import Preview
+from adapters.verdict import (
     BatchRefused,
     DeliveryError,
-    EntryKind,
     Refused,
     Rejected,
-    Site,
     Throttled,
     Uncertain,
     Unreachable,
     Verdict,
 )
-from adapters.http import Answer, HttpClient, refusal_of_us
-from adapters.preview import Preview
 from storage.entry import Claim, Compared, Delivered, Doubt, Receipt
 
 BODY_LIMIT = 2_097_152  # bytes; compiled into the server (AUDITOR sheet, section 1.1)

@@ -7,7 +7,8 @@ Promises: every answer has a meaning here; only AUDITOR's own word reads as "sto
 from http import HTTPStatus
 from typing import Any
 
-from adapters.base import (
+from adapters.http import Answer, refusal_of_us
+from adapters.verdict import (
     DeliveryError,
     Parked,
     Refused,
@@ -16,7 +17,6 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.http import Answer, refusal_of_us
 
 # AUDITOR labels its empty answers not at all; a proxy may add the label for "no label".
 UNLABELLED = ("", "application/octet-stream", "text/plain")

@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.auditor.answers import shown_by
-from adapters.base import DeliveryError
 from adapters.http import Answer, refusal_of_us
+from adapters.verdict import DeliveryError
 from storage.entry import Claim, Compared
 
 LOOK_SECONDS = 5.0  # an answer that takes longer holds up the records that wait

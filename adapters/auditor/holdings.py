@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.auditor.answers import is_stored, shown_by
-from adapters.base import Parked, Uncertain
 from adapters.http import HttpClient, refusal_of_us
+from adapters.verdict import Parked, Uncertain
 from storage.entry import Delivered
 
 UNKNOWN = "A database error was encountered while trying to get a record from the database"

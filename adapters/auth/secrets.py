@@ -1,6 +1,7 @@
 """Secrets on this host: read when they are needed. Raises Refused where they cannot be had."""
 
-from adapters.base import DeliveryError, Refused, Site
+from adapters.base import Site
+from adapters.verdict import DeliveryError, Refused
 
 
 def read(site: Site, name: str) -> str:

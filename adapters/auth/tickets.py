@@ -7,7 +7,8 @@ refused, and only that, may lock an account: everything else is marked as shown 
 from dataclasses import dataclass
 
 from adapters.auth.secrets import unshown
-from adapters.base import DeliveryError, Refused, Site, Unreachable
+from adapters.base import Site
+from adapters.verdict import DeliveryError, Refused, Unreachable
 
 LIBRARY = -1765328384  # where the library's numbers begin; the protocol's own come first
 

@@ -15,7 +15,8 @@ from adapters.auth.bearer import CommandToken, FileToken
 from adapters.auth.kerberos import Kerberos
 from adapters.auth.options import AuthOptions
 from adapters.auth.secrets import unshown
-from adapters.base import Site, Unreachable
+from adapters.base import Site
+from adapters.verdict import Unreachable
 
 UNAUTHORIZED = 401
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from adapters.base import BackendKind, DeliveryError, EntryKind, Resolved, Site, Verdict
+from adapters.base import BackendKind, EntryKind, Site
 from adapters.elog import files, late, run_status, runs, search
 from adapters.elog.accounts import check_auth
 from adapters.elog.current import Current
@@ -25,6 +25,7 @@ from adapters.elog.posts import Posts
 from adapters.elog.run_status import RunStatus, RunStatuses, run_status_address
 from adapters.elog.workflow import Workflow, Workflows, workflow_address
 from adapters.preview import Preview
+from adapters.verdict import DeliveryError, Resolved, Verdict
 from storage.entry import Claim, Delivered, Doubt, Receipt, Resolution
 
 Deliver = Callable[[Claim], Awaitable[Verdict]]

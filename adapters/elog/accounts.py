@@ -16,10 +16,11 @@ from adapters.auth.basic import username_of
 from adapters.auth.kerberos import whose
 from adapters.auth.options import AuthOptions, operator_of, person_of
 from adapters.auth.secrets import unshown
-from adapters.base import DeliveryError, Parked, Refused, Site, Throttled, Unreachable
+from adapters.base import Site
 from adapters.elog.payloads import CURRENT
 from adapters.elog.verdicts import Asked, is_hard_refusal, value_of
 from adapters.http import Answer, HttpClient
+from adapters.verdict import DeliveryError, Parked, Refused, Throttled, Unreachable
 
 # The proxy tells by the first part of the path which credential it should look for.
 GATES = {"none": "ws", "basic": "ws-auth", "bearer": "ws-jwt", "kerberos": "ws-kerb"}

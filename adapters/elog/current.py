@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapters.base import DeliveryError, EntryKind, Held, Parked, Refused, Rejected, Uncertain
+from adapters.base import EntryKind
 from adapters.elog.late import written
 from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.moment import Moment, epoch_ms
@@ -21,6 +21,14 @@ from adapters.elog.opening import is_open, scope_of
 from adapters.elog.payloads import CURRENT, payload_of
 from adapters.elog.verdicts import Asked, value_of
 from adapters.http import Answer
+from adapters.verdict import (
+    DeliveryError,
+    Held,
+    Parked,
+    Refused,
+    Rejected,
+    Uncertain,
+)
 from storage.entry import Claim, Resolution
 
 NOW_MS = 2_000  # what is that young while it is being accepted means what is current now

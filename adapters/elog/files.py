@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
-from adapters.base import Rejected
 from adapters.preview import File
+from adapters.verdict import Rejected
 from storage.entry import Attachment
 
 MAX_BYTES = 6_291_456  # per file, inclusive: MAX_ATTACHMENT_SIZE of the server

@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 from adapters.auth.options import AuthOptions
-from adapters.base import DeliveryError, Refused, Site, TlsOptions, Uncertain
+from adapters.base import Site, TlsOptions
 from adapters.http import Answer, HttpClient, refusal_of_us
 from adapters.preview import Preview
+from adapters.verdict import DeliveryError, Refused, Uncertain
 
 # A hanging job service must not keep a slot for long that a post could have.
 JID_SECONDS = 10.0

@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from adapters.base import Rejected
+from adapters.verdict import Rejected
 from storage.entry import Address, Claim
 
 # The name becomes a part of the URL's path: a slash or a leading dot would lead elsewhere, to a

@@ -7,11 +7,11 @@ answer that proves nothing.
 import re
 from typing import Any
 
-from adapters.base import DeliveryError, Uncertain
 from adapters.elog import files
 from adapters.elog.payloads import RunParams, escaped
 from adapters.elog.verdicts import Asked, blind, foreign, value_of
 from adapters.http import Answer
+from adapters.verdict import DeliveryError, Uncertain
 from storage.entry import Claim
 
 REMOTE_ID = re.compile(r"[0-9a-f]{24}")

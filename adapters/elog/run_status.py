@@ -25,11 +25,19 @@ from pydantic import (
     field_validator,
 )
 
-from adapters.base import DeliveryError, Held, Parked, Rejected, Site, Superseded, Throttled
+from adapters.base import Site
 from adapters.elog.files import Source
 from adapters.elog.jid import REPLACE, Counter, Jid, Job, JobRefused, built, job_of, place_of
 from adapters.elog.payloads import Experiment, payload_of, printable
 from adapters.preview import Preview
+from adapters.verdict import (
+    DeliveryError,
+    Held,
+    Parked,
+    Rejected,
+    Superseded,
+    Throttled,
+)
 from storage.entry import Address, Claim, Receipt
 
 CREDENTIAL = "authorization"  # the attachment that holds the value of the job's header of this name

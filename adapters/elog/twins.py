@@ -7,9 +7,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from adapters.base import Uncertain
 from adapters.elog import search
 from adapters.elog.files import wire_name
+from adapters.verdict import Uncertain
 from storage.entry import Claim
 
 REMEMBERED = 1000  # answers: many more than there can be between an answer and its receipt

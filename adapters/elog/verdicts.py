@@ -8,8 +8,15 @@ docs/backends/elog.md says the same, and a test holds the two together.
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.base import DeliveryError, Held, Parked, Refused, Rejected, Uncertain
 from adapters.http import Answer, refusal_of_us
+from adapters.verdict import (
+    DeliveryError,
+    Held,
+    Parked,
+    Refused,
+    Rejected,
+    Uncertain,
+)
 
 NO_RUN = "Cannot find run with specified run number"  # how a post to an unknown run is refused
 

@@ -17,16 +17,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from urllib.parse import quote
 
-from adapters.base import (
-    BackendKind,
-    EntryKind,
-    Limit,
-    Rejected,
-    Site,
-    Uncertain,
-    Unreachable,
-    Verdict,
-)
+from adapters.base import BackendKind, EntryKind, Limit, Site
 from adapters.event_manager.answers import event_in, is_absence, unproven, unread
 from adapters.event_manager.dialect import Dialect
 from adapters.event_manager.event_types import COMMON, in_refusal, spelled
@@ -37,6 +28,7 @@ from adapters.event_manager.payload import LOG_LEVELS, EventPayload, is_ulid
 from adapters.event_manager.wire import adapted, is_same_event, type_in, wire_body
 from adapters.http import Answer, HttpClient
 from adapters.preview import Preview
+from adapters.verdict import Rejected, Uncertain, Unreachable, Verdict
 from storage.entry import Address, Claim, Delivered, Doubt, Receipt
 
 GATEWAY_STATUSES = (502, 503, 504)  # a proxy's words for a server that is away

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from adapters.base import Refused, Throttled, Uncertain
 from adapters.event_manager.event_types import (
     COMMON,
     in_definition,
@@ -19,6 +18,7 @@ from adapters.event_manager.event_types import (
     spelled,
 )
 from adapters.http import Answer, refusal_of_us
+from adapters.verdict import Refused, Throttled, Uncertain
 
 KEPT_MS = 600_000
 # The first is exact for every version; the others tell it by the version, where a proxy or an

@@ -17,19 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from adapters.base import (
-    BackendKind,
-    DeliveryError,
-    EntryKind,
-    Parked,
-    Refused,
-    Rejected,
-    Site,
-    Superseded,
-    Uncertain,
-    Unreachable,
-    Verdict,
-)
+from adapters.base import BackendKind, EntryKind, Site
 from adapters.http import HttpClient
 from adapters.preview import Preview
 from adapters.telemetry import wire
@@ -48,6 +36,16 @@ from adapters.telemetry.payloads import (
 from adapters.telemetry.preview import previewed
 from adapters.telemetry.runs import Runs
 from adapters.telemetry.versions import Server
+from adapters.verdict import (
+    DeliveryError,
+    Parked,
+    Refused,
+    Rejected,
+    Superseded,
+    Uncertain,
+    Unreachable,
+    Verdict,
+)
 from storage.entry import Claim, Delivered, Doubt, Receipt
 
 # The server answers 500 where it holds a value that it cannot show, and then closes the connection

@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.base import Refused, Rejected, Uncertain, Unreachable
 from adapters.http import Answer, HttpClient, refusal_of_us
 from adapters.telemetry import wire
 from adapters.telemetry.versions import MEMORY_SINCE, version_in
+from adapters.verdict import Refused, Rejected, Uncertain, Unreachable
 
 PROBE: Mapping[str, Any] = {
     "type": "_probe",

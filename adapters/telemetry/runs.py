@@ -17,9 +17,9 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from adapters.base import Refused, Rejected, Throttled, Uncertain, Unreachable
 from adapters.http import Answer, HttpClient
 from adapters.telemetry import wire
+from adapters.verdict import Refused, Rejected, Throttled, Uncertain, Unreachable
 from storage.entry import Claim, Receipt
 
 TOKEN = "holdfast_id"  # noqa: S105 - the name of a field of `meta`

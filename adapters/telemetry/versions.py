@@ -9,9 +9,9 @@ the echo of an event shows is believed more than any version.
 import re
 from http import HTTPStatus
 
-from adapters.base import Uncertain, Unreachable
 from adapters.http import Answer, HttpClient, refusal_of_us
 from adapters.telemetry import wire
+from adapters.verdict import Uncertain, Unreachable
 
 Version = tuple[int, int, int]
 TIMES_SINCE: Version = (0, 3, 7)

@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from adapters.base import DeliveryError, Refused, Rejected, Superseded, Uncertain
 from adapters.http import Answer, refusal_of_us
+from adapters.verdict import DeliveryError, Refused, Rejected, Superseded, Uncertain
 from storage.entry import Alike, Claim
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

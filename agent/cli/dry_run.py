@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adapters.base import DeliveryError, Rejected
 from adapters.preview import Preview
 from adapters.registry import KINDS
+from adapters.verdict import DeliveryError, Rejected
 from agent.cli.endings import OK, REFUSED
 from agent.cli.handing import tell_refusal
 from agent.cli.printing import note, on_terminal, print_json

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.base import Limit, Throttled, Verdict
+from adapters.base import Limit
 from adapters.event_manager import KIND, EventManagerAdapter
+from adapters.verdict import Throttled, Verdict
 from storage.entry import Doubt, Receipt
 from tests.adapter_lane import adapter_lane, drained, lived
 from tests.builders import NOW, a_claim, an_entry

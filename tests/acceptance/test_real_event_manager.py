@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from adapters.base import Refused, Rejected, Uncertain
 from adapters.event_manager import EventManagerAdapter, dialect
 from adapters.event_manager.event_types import (
     BEFORE_0_7,
@@ -17,6 +16,7 @@ from adapters.event_manager.event_types import (
     in_health,
 )
 from adapters.http import HttpClient
+from adapters.verdict import Refused, Rejected, Uncertain
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
 from tests.emulators.event_manager_lane import adapter_for, site_for

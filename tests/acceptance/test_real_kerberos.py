@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base import AuthOptions, DeliveryError, Parked, Refused, Unreachable, Verdict
+from adapters.base import AuthOptions
+from adapters.verdict import DeliveryError, Parked, Refused, Unreachable, Verdict
 from storage.entry import Receipt
 from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import EXPERIMENT, a_post, connections, verdict_of

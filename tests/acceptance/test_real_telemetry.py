@@ -9,8 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.base import Adapter, DeliveryError, Parked, Refused, Rejected, Uncertain, Unreachable
+from adapters.base import Adapter
 from adapters.telemetry import KIND, Options, wire
+from adapters.verdict import (
+    DeliveryError,
+    Parked,
+    Refused,
+    Rejected,
+    Uncertain,
+    Unreachable,
+)
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import a_claim
 from tests.emulators.telemetry_site import a_site

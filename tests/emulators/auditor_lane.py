@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.auditor import AuditorAdapter, Options
-from adapters.base import AuthOptions, Site, TlsOptions, Verdict
+from adapters.base import AuthOptions, Site, TlsOptions
+from adapters.verdict import Verdict
 from storage.entry import Claim
 from tests.builders import NOW, a_claim
 from tests.emulators.auditor import Auditor

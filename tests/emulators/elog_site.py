@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.base import Adapter, AuthOptions, Site, TlsOptions, Verdict
+from adapters.base import Adapter, AuthOptions, Site, TlsOptions
 from adapters.elog import KIND, Options
+from adapters.verdict import Verdict
 from storage.entry import Attachment, Claim
 from tests.builders import NOW, a_claim
 from tests.emulators.kit import Served

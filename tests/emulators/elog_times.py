@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from adapters.base import Adapter, DeliveryError, Resolved, Verdict
+from adapters.base import Adapter
 from adapters.elog import KIND, Elog
+from adapters.verdict import DeliveryError, Resolved, Verdict
 from storage.entry import Claim
 from tests.builders import NOW, a_claim
 from tests.emulators.elog import ElogEmulator

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.base import AuthOptions, DeliveryError, Site, TlsOptions, Verdict
+from adapters.base import AuthOptions, Site, TlsOptions
 from adapters.event_manager import EventManagerAdapter, Options
+from adapters.verdict import DeliveryError, Verdict
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from adapters.auditor import AuditorAdapter
-from adapters.base import Rejected, Uncertain, Unreachable
+from adapters.verdict import Rejected, Uncertain, Unreachable
 from storage.entry import Doubt, Receipt
 from tests.builders import NOW
 from tests.emulators.auditor import Auditor

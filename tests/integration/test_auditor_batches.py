@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from adapters.auditor import KIND, AuditorAdapter
-from adapters.base import BatchRefused, Parked, Rejected, Uncertain, Unreachable
+from adapters.verdict import BatchRefused, Parked, Rejected, Uncertain, Unreachable
 from storage.entry import Receipt
 from tests.emulators.auditor import Auditor
 from tests.emulators.auditor_lane import add, held, site_of, update, verdict

@@ -11,7 +11,8 @@ import pytest
 import trustme
 
 from adapters.auditor import AuditorAdapter
-from adapters.base import AuthOptions, Refused, Site, TlsOptions, Uncertain, Unreachable, Verdict
+from adapters.base import AuthOptions, Site, TlsOptions
+from adapters.verdict import Refused, Uncertain, Unreachable, Verdict
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW
 from tests.emulators.auditor import Auditor

@@ -10,7 +10,7 @@ import pytest
 
 from adapters import auditor as auditor_kind
 from adapters.auditor import AuditorAdapter
-from adapters.base import BatchRefused, Parked, Rejected, Uncertain
+from adapters.verdict import BatchRefused, Parked, Rejected, Uncertain
 from storage.entry import Claim, Entry, Receipt
 from tests.builders import NOW, an_entry
 from tests.emulators.auditor import Auditor

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.auditor import AuditorAdapter
-from adapters.base import (
+from adapters.verdict import (
     BatchRefused,
     DeliveryError,
     Parked,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, AuthOptions, Parked, Refused, Uncertain, Unreachable
+from adapters.base import Adapter, AuthOptions
 from adapters.elog import Options
 from adapters.elog.logbook import Logbook
+from adapters.verdict import Parked, Refused, Uncertain, Unreachable
 from storage.entry import Doubt, Receipt
 from tests.builders import NOW
 from tests.emulators.elog import ElogEmulator

@@ -6,16 +6,10 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Adapter,
-    AuthOptions,
-    Parked,
-    Refused,
-    Rejected,
-    Verdict,
-)
+from adapters.base import Adapter, AuthOptions
 from adapters.elog import KIND, Options
 from adapters.elog.files import MAX_BYTES
+from adapters.verdict import Parked, Refused, Rejected, Verdict
 from storage.entry import Attachment, Claim, Receipt
 from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (

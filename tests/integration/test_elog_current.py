@@ -9,15 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Adapter,
-    AuthOptions,
-    Held,
-    Parked,
-    Resolved,
-    Verdict,
-)
+from adapters.base import Adapter, AuthOptions
 from adapters.elog import Options
+from adapters.verdict import Held, Parked, Resolved, Verdict
 from storage.entry import Address, Claim
 from tests.builders import NOW
 from tests.emulators.elog import ElogEmulator

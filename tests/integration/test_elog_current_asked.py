@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, Held, Parked, Refused, Resolved, Throttled, Unreachable, Verdict
+from adapters.base import Adapter
+from adapters.verdict import (
+    Held,
+    Parked,
+    Refused,
+    Resolved,
+    Throttled,
+    Unreachable,
+    Verdict,
+)
 from storage.entry import Claim, Doubt
 from tests.builders import NOW
 from tests.emulators.elog import ElogEmulator

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Adapter,
+from adapters.base import Adapter
+from adapters.elog import KIND, Options
+from adapters.verdict import (
     DeliveryError,
     Held,
     Parked,
@@ -18,7 +19,6 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.elog import KIND, Options
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW
 from tests.emulators.elog import ElogEmulator

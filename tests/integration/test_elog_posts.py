@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, Rejected, Uncertain
+from adapters.base import Adapter
 from adapters.elog import Options
 from adapters.elog.authors import REFUSED_MS, ROOT, Authors, account_of
+from adapters.verdict import Rejected, Uncertain
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
 from tests.emulators.elog import ElogEmulator

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, AuthOptions, Held, Parked, Rejected, Superseded
+from adapters.base import Adapter, AuthOptions
 from adapters.elog import KIND, Options
+from adapters.verdict import Held, Parked, Rejected, Superseded
 from storage.entry import Attachment, Claim, Entry, Receipt
 from tests.adapter_lane import adapter_lane
 from tests.builders import a_claim, an_entry

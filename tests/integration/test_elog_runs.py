@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, Parked, Refused, Rejected, Uncertain, Verdict
+from adapters.base import Adapter
 from adapters.elog import KIND, Options
+from adapters.verdict import Parked, Refused, Rejected, Uncertain, Verdict
 from storage.entry import Claim, Receipt
 from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Adapter,
-    AuthOptions,
+from adapters.base import Adapter, AuthOptions
+from adapters.verdict import (
     DeliveryError,
     Parked,
     Refused,

@@ -6,16 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Adapter,
-    AuthOptions,
-    DeliveryError,
-    Parked,
-    Refused,
-    Rejected,
-    Uncertain,
-)
+from adapters.base import Adapter, AuthOptions
 from adapters.elog import KIND, Options
+from adapters.verdict import DeliveryError, Parked, Refused, Rejected, Uncertain
 from storage.entry import Claim, Doubt, Receipt
 from tests.adapter_lane import adapter_lane, drained
 from tests.builders import NOW, a_claim, an_entry

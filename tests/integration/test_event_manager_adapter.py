@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
+from adapters.base import Limit
+from adapters.event_manager import KIND, EventManagerAdapter
+from adapters.verdict import (
     DeliveryError,
-    Limit,
     Refused,
     Rejected,
     Throttled,
     Uncertain,
     Unreachable,
 )
-from adapters.event_manager import KIND, EventManagerAdapter
 from storage.entry import Claim, Receipt
 from tests.builders import a_claim
 from tests.emulators.event_manager import VERSIONS, EventManager

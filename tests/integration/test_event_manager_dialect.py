@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapters.base import Rejected, Throttled, Uncertain, Unreachable
 from adapters.event_manager import EventManagerAdapter
+from adapters.verdict import Rejected, Throttled, Uncertain, Unreachable
 from storage.entry import Receipt
 from tests.builders import NOW, a_claim
 from tests.emulators.event_manager import VERSIONS, EventManager

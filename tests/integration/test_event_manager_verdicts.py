@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapters.base import DeliveryError, Refused, Rejected, Throttled, Uncertain, Verdict
+from adapters.verdict import (
+    DeliveryError,
+    Refused,
+    Rejected,
+    Throttled,
+    Uncertain,
+    Verdict,
+)
 from tests.builders import a_claim
 from tests.emulators.event_manager_lane import Canned, adapter_for, found, verdict
 from tests.emulators.kit import Served

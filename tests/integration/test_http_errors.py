@@ -11,15 +11,10 @@ import httpx
 import pytest
 
 from adapters import http
-from adapters.base import (
-    DeliveryError,
-    Rejected,
-    Site,
-    Uncertain,
-    Unreachable,
-)
+from adapters.base import Site
 from adapters.hearing import Hearing
 from adapters.http import NOT_SENT, Answer, HttpClient
+from adapters.verdict import DeliveryError, Rejected, Uncertain, Unreachable
 from tests.emulators.raw import Line, a_site, peer, reply, until
 
 SECRET = "what-must-not-have-left"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from adapters.base import DeliveryError, Refused, Site, TlsOptions, Unreachable
+from adapters.base import Site, TlsOptions
 from adapters.http import Answer, HttpClient
+from adapters.verdict import DeliveryError, Refused, Unreachable
 from tests.emulators.choosy import Choosy
 from tests.emulators.raw import Line, Peer, Script, a_site, peer, reply
 

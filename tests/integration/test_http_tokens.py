@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from adapters.auth.bearer import MARGIN_SECONDS, expiry
-from adapters.base import AuthOptions, Refused, Unreachable
+from adapters.base import AuthOptions
 from adapters.http import Answer, HttpClient
+from adapters.verdict import Refused, Unreachable
 from tests.emulators.raw import Line, a_site, peer, reply, until
 
 NOW = 1_800_000_000  # epoch seconds

@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-from adapters.base import (
-    BatchRefused,
-    Uncertain,
-    Unreachable,
-)
+from adapters.verdict import BatchRefused, Uncertain, Unreachable
 from tests.builders import an_entry
 from tests.lane_world import lane_world, proof, receipt
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Unreachable, Verdict
+from adapters.verdict import Unreachable, Verdict
 from agent.settling import UNSETTLED
 from storage.entry import Receipt
 from storage.errors import DiskRefused

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from adapters.base import BatchRefused, Refused, Rejected, Uncertain, Unreachable, Verdict
+from adapters.verdict import (
+    BatchRefused,
+    Refused,
+    Rejected,
+    Uncertain,
+    Unreachable,
+    Verdict,
+)
 from storage.entry import Claim, Receipt, Wanted
 from storage.settlement import Bury, Failure, GiveBack
 from tests.builders import NOW, an_entry

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Throttled
+from adapters.verdict import Throttled
 from agent.duties import DAY_MS, Duties
 from agent.notify import Notifier
 from config.settings import Settings

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import EntryKind, Parked, Rejected, Uncertain, Unreachable
+from adapters.base import EntryKind
+from adapters.verdict import Parked, Rejected, Uncertain, Unreachable
 from agent.retry import Policy
 from storage.entry import Address, Entry
 from tests.builders import an_entry

@@ -5,13 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import (
-    Refused,
-    Rejected,
-    Throttled,
-    Uncertain,
-    Unreachable,
-)
+from adapters.verdict import Refused, Rejected, Throttled, Uncertain, Unreachable
 from agent.retry import Policy
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, lane_world, proof, receipt

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Parked, Refused, Rejected, Throttled, Uncertain, Unreachable
+from adapters.verdict import (
+    Parked,
+    Refused,
+    Rejected,
+    Throttled,
+    Uncertain,
+    Unreachable,
+)
 from agent.retry import Policy
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, lane_world, looks

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from adapters.base import Held, Resolved, Superseded, Unreachable
+from adapters.verdict import Held, Resolved, Superseded, Unreachable
 from storage.entry import Address, Resolution
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, lane_world, proof

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import BatchRefused, Limit, Refused, Throttled, Uncertain, Unreachable, Verdict
+from adapters.base import Limit
+from adapters.verdict import (
+    BatchRefused,
+    Refused,
+    Throttled,
+    Uncertain,
+    Unreachable,
+    Verdict,
+)
 from storage.entry import Claim
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, a_kind, lane_world, proof

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import BatchRefused, Refused, Unreachable, Verdict
+from adapters.verdict import BatchRefused, Refused, Unreachable, Verdict
 from agent.pausing import Pauses, keep_true
 from storage.entry import Claim, Wanted
 from tests.builders import an_entry

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Parked, Rejected, Throttled, Unreachable, Verdict
+from adapters.verdict import Parked, Rejected, Throttled, Unreachable, Verdict
 from agent.retry import Policy
 from storage.entry import Claim
 from tests.builders import an_entry

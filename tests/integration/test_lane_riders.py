@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base import BatchRefused, EntryKind, Rejected, Uncertain, Unreachable, Verdict
+from adapters.base import EntryKind
+from adapters.verdict import BatchRefused, Rejected, Uncertain, Unreachable, Verdict
 from storage.entry import Address, Claim, Receipt
 from tests.builders import an_entry
 from tests.lane_world import AnyPayload, LaneWorld, a_kind, lane_world

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import (
-    Parked,
-)
+from adapters.verdict import Parked
 from storage.entry import Claim, Wanted
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, lane_world, looks, proof

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Refused,
-)
+from adapters.verdict import Refused
 from agent.retry import Policy
 from tests.lane_world import LaneWorld, lane_world
 

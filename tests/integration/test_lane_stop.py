@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import BatchRefused, Verdict
+from adapters.verdict import BatchRefused, Verdict
 from storage.entry import Claim
 from tests.builders import an_entry
 from tests.lane_world import CountingOutbox, LaneWorld, lane_world, proof, receipt, until

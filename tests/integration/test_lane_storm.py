@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import (
-    Rejected,
-)
+from adapters.verdict import Rejected
 from agent.settling import STORM
 from tests.lane_world import LaneWorld, lane_world
 

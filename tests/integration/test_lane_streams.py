@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Rejected, Throttled, Uncertain, Unreachable
+from adapters.verdict import Rejected, Throttled, Uncertain, Unreachable
 from storage.entry import Claim, Receipt
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, a_kind, lane_world, proof, receipt, until

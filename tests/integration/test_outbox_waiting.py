@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Parked, Rejected
+from adapters.verdict import Parked, Rejected
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, lane_world
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from adapters.base import Superseded, Uncertain, Verdict
+from adapters.verdict import Superseded, Uncertain, Verdict
 from storage import undelivered
 from storage.entry import Alike, Claim
 from storage.settlement import Supersede

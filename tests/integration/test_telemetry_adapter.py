@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Adapter,
+from adapters.base import Adapter
+from adapters.telemetry import KIND
+from adapters.verdict import (
     DeliveryError,
     Refused,
     Rejected,
@@ -15,7 +16,6 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.telemetry import KIND
 from storage.entry import Claim, Receipt
 from tests.builders import a_claim
 from tests.emulators.kit import Served

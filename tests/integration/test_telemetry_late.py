@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Parked
 from adapters.telemetry import KIND, Options, wire
+from adapters.verdict import Parked
 from storage.entry import Alike, Entry, Receipt
 from tests.adapter_lane import drained, lived
 from tests.builders import a_claim, an_entry

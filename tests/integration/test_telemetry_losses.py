@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Adapter, Refused, Rejected, Uncertain, Unreachable
+from adapters.base import Adapter
 from adapters.telemetry import KIND, Options
+from adapters.verdict import Refused, Rejected, Uncertain, Unreachable
 from storage.entry import Claim, Doubt, Receipt
 from tests.adapter_lane import drained, lived
 from tests.builders import NOW, a_claim, an_entry

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Adapter,
+from adapters.base import Adapter
+from adapters.telemetry import KIND
+from adapters.verdict import (
     DeliveryError,
     Refused,
     Rejected,
@@ -16,7 +17,6 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.telemetry import KIND
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
 from tests.emulators.kit import Served

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.base import (
-    Adapter,
+from adapters.base import Adapter
+from adapters.telemetry import KIND
+from adapters.verdict import (
     DeliveryError,
     Refused,
     Rejected,
@@ -20,7 +21,6 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.telemetry import KIND
 from storage.entry import Claim, Receipt
 from tests.builders import a_claim
 from tests.emulators.kit import Served

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Adapter, DeliveryError, Uncertain, Unreachable
+from adapters.base import Adapter
 from adapters.telemetry import KIND
+from adapters.verdict import DeliveryError, Uncertain, Unreachable
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
 from tests.emulators.kit import Served

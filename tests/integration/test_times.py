@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Uncertain
+from adapters.verdict import Uncertain
 from agent.clock import Clock
 from agent.duties import Duties
 from agent.notify import Notifier

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Held, Parked, Refused, Throttled, Uncertain, Unreachable
+from adapters.verdict import (
+    Held,
+    Parked,
+    Refused,
+    Throttled,
+    Uncertain,
+    Unreachable,
+)
 from agent.refusal import Refusal
 from agent.verifying import PAGE_SECONDS, VerifiedPage, Verifier
 from storage.delivered import Meant

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from adapters.base import DeliveryError, Uncertain
+from adapters.verdict import DeliveryError, Uncertain
 from agent.delivery import sign_of
 from agent.pace import Pace, Terms
 from agent.resting import Rests

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapters.base import DeliveryError, Throttled, Uncertain, Unreachable
+from adapters.verdict import DeliveryError, Throttled, Uncertain, Unreachable
 from tests.simulation.world import Time
 
 ROUND_TRIP = 0.01

@@ -9,8 +9,8 @@ import pytest
 import adapters.auth
 from adapters.auth.options import AuthOptions, accounts_of
 from adapters.auth.tickets import LIBRARY, Trouble, verdict
-from adapters.base import Refused, Unreachable
 from adapters.registry import KINDS
+from adapters.verdict import Refused, Unreachable
 from agent.cli.app import run
 from agent.clock import Clock
 from agent.wiring import check_backends, find_secret, make_routes

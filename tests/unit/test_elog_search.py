@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Uncertain
 from adapters.elog import KIND
 from adapters.elog.search import (
     EARLIER_MS,
@@ -19,6 +18,7 @@ from adapters.elog.search import (
     wire_time,
 )
 from adapters.http import Answer
+from adapters.verdict import Uncertain
 from storage.entry import Attachment, Doubt
 from tests.builders import a_claim
 

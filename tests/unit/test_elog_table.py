@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from adapters.base import DeliveryError, Parked, Refused
 from adapters.elog import proofs
 from adapters.elog.payloads import RunParams
 from adapters.elog.verdicts import NO_RUN, Asked, NoSuchRun, is_crash
 from adapters.http import Answer
+from adapters.verdict import DeliveryError, Parked, Refused
 from tests.builders import a_claim, repository
 
 PAGE = repository() / "docs" / "backends" / "elog.md"

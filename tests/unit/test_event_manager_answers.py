@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from adapters.base import DeliveryError
 from adapters.event_manager.answers import event_in, is_absence, unproven, unread
 from adapters.http import Answer
+from adapters.verdict import DeliveryError
 from tests.answers import STATUSES, answer, home, misjudged, told
 
 EVENT = json.dumps({"_id": "mine", "event_type": "log", "event_data": {}}).encode()

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.base import Adapter, AuthOptions, DeliveryError, Parked, Site, TlsOptions, Uncertain
+from adapters.base import Adapter, AuthOptions, Site, TlsOptions
 from adapters.registry import KINDS
+from adapters.verdict import DeliveryError, Parked, Uncertain
 from storage.entry import Delivered
 from tests.builders import NOW
 from tests.matrix import BODIES, JSON, Said, said

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import BatchRefused, Rejected
+from adapters.verdict import BatchRefused, Rejected
 from agent.delivery import groups, halves
 from storage.claim import choose
 from storage.entry import Wanted

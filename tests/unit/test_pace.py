@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import Limit, Rejected, Throttled, Uncertain, Unreachable
+from adapters.base import Limit
+from adapters.verdict import Rejected, Throttled, Uncertain, Unreachable
 from agent.delivery import Outcome, Postponed, Unclear, sign_of
 from agent.pace import LATE_FROM, LATE_TO, SMALLEST, STEP, UNUSUAL, Pace, Sign, Terms
 from agent.retry import Bug

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import (
+from adapters.verdict import (
     BatchRefused,
     DeliveryError,
     Held,
@@ -99,7 +99,7 @@ def test_what_only_a_person_can_decide_is_held() -> None:
 
 def test_no_error_of_the_tree_is_without_a_meaning() -> None:
     assert {type(one) for one in EVERY} >= {
-        kind for kind in DeliveryError.__subclasses__() if kind.__module__ == "adapters.base"
+        kind for kind in DeliveryError.__subclasses__() if kind.__module__ == "adapters.verdict"
     }
 
 

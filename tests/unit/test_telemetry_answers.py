@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from adapters.base import DeliveryError
 from adapters.http import Answer
 from adapters.telemetry import runs, wire
 from adapters.telemetry.counting import PROBE, takes_probes
+from adapters.verdict import DeliveryError
 from tests.answers import STATUSES, answer, misjudged
 from tests.builders import NOW
 

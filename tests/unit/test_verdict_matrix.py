@@ -10,7 +10,8 @@ from http import HTTPStatus
 import httpx
 import pytest
 
-from adapters.base import (
+from adapters.registry import KINDS
+from adapters.verdict import (
     BatchRefused,
     DeliveryError,
     Held,
@@ -21,7 +22,6 @@ from adapters.base import (
     Uncertain,
     Unreachable,
 )
-from adapters.registry import KINDS
 from storage.entry import Receipt
 from tests.matrix import BODIES, HTML, ROWS, TEXT, Asking, Row, Said
 
