@@ -7,18 +7,16 @@ never used.
 """
 
 import asyncio
-import email.utils
-import json
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
 from adapters import tls
+from adapters.answer import Answer
 from adapters.auth.options import AuthOptions
 from adapters.auth.wallet import Headers, Wallet
 from adapters.base import Site
@@ -27,9 +25,7 @@ from adapters.preview import File, Preview
 from adapters.shown import shown, stand_in
 from adapters.verdict import (
     DeliveryError,
-    Refused,
     Rejected,
-    Throttled,
     Uncertain,
     Unreachable,
 )
@@ -38,7 +34,6 @@ from adapters.verdict import (
 # pooled connection is not one that the server has just given up.
 KEEPALIVE_SECONDS = 4.0
 
-LONGEST_NUMBER = 9  # digits of a Retry-After: 30 years are as good as any longer time
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; what has no end must not take the agent's memory
 
 # Raised before the first byte of a request can have left this host, and never after it:
@@ -50,50 +45,6 @@ NOT_SENT = (
     httpx.LocalProtocolError,  # our header lines are illegal (HTTP/1.1; HTTP/2 has other reasons)
 )
 # InvalidURL is not among them: see `HttpClient.request`. ProxyError neither: we use no proxy.
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a backend answered, read to its end. `body` is bytes; nothing is trusted yet."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text; undecodable bytes are replaced."""
-        return self.body.decode("utf-8", "replace")
-
-    @property
-    def media_type(self) -> str:
-        """The content type without parameters, lower case; empty when absent."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    @property
-    def is_html(self) -> bool:
-        """Does the body look like a web page, whatever its label says?"""
-        return self.body.lstrip()[:1] == b"<" or self.media_type == "text/html"
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds of a Retry-After header (seconds or HTTP date), never negative."""
-        raw = self.headers.get("retry-after", "").strip()
-        if raw.isascii() and raw.isdigit():
-            return float(raw[:LONGEST_NUMBER])
-        try:
-            due = email.utils.parsedate_to_datetime(raw)
-            sent = email.utils.parsedate_to_datetime(self.headers.get("date", ""))
-            return max(0.0, (due - sent).total_seconds())
-        except (TypeError, ValueError):
-            return None
-
-    def json(self) -> Any | None:
-        """The body as JSON whatever its label says; None when it is not JSON (or is null)."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
 
 
 class HttpClient:
@@ -331,28 +282,3 @@ def unreachable(exc: Exception, url: str) -> Unreachable:
 def described(exc: Exception) -> str:
     """The error's class and text; many of httpx's errors have no text at all."""
     return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-
-
-def refusal_of_us(answer: Answer, url: str) -> DeliveryError | None:
-    """The verdict of answers that mean the same from every backend, or None.
-
-    401, 403, 407 and redirects refuse us; 429, and 503 with Retry-After, ask us to wait.
-    404 and 405 are not here: some backends use them for an entry, not for an endpoint.
-    """
-    status, excerpt = answer.status, answer.text
-    if status in (401, 407):
-        detail = f"{url} answered {status}: the credentials are not accepted"
-        return Refused(detail, status=status, excerpt=excerpt, credentials=True)
-    if status == httpx.codes.FORBIDDEN:
-        return Refused(f"{url} answered 403: we may not do this", status=status, excerpt=excerpt)
-    if 300 <= status < 400:  # noqa: PLR2004 - the range is the meaning
-        target = answer.headers.get("location", "nowhere")
-        detail = f"{url} answered {status} and points to {target}: is the url of the backend right?"
-        return Refused(detail, status=status, excerpt=excerpt)
-    asked = answer.retry_after
-    if status == httpx.codes.TOO_MANY_REQUESTS or (
-        status == httpx.codes.SERVICE_UNAVAILABLE and asked is not None
-    ):
-        detail = f"{url} answered {status}: it asks us to come back later"
-        return Throttled(detail, retry_after=asked, status=status, excerpt=excerpt)
-    return None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from adapters.http import Answer
+from adapters.answer import Answer
 from adapters.verdict import DeliveryError, Refused, Rejected, Throttled, Uncertain
 
 STATUSES = range(100, 600)

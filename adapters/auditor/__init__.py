@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
+from adapters.answer import Answer, refusal_of_us
 from adapters.auditor.answers import (
     is_repeat,
     is_stored,
@@ -41,7 +42,7 @@ from adapters.auditor.payloads import (
     update_address,
 )
 from adapters.base import BackendKind, EntryKind, Site
-from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.http import HttpClient
 from adapters.preview import Preview
 from adapters.verdict import (
     BatchRefused,

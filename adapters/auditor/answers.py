@@ -7,7 +7,7 @@ Promises: every answer has a meaning here; only AUDITOR's own word reads as "sto
 from http import HTTPStatus
 from typing import Any
 
-from adapters.http import Answer, refusal_of_us
+from adapters.answer import Answer, refusal_of_us
 from adapters.verdict import (
     DeliveryError,
     Parked,

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapters.answer import Answer, refusal_of_us
 from adapters.auditor.answers import shown_by
-from adapters.http import Answer, refusal_of_us
 from adapters.verdict import DeliveryError
 from storage.entry import Claim, Compared
 

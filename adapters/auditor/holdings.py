@@ -11,8 +11,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from adapters.answer import refusal_of_us
 from adapters.auditor.answers import is_stored, shown_by
-from adapters.http import HttpClient, refusal_of_us
+from adapters.http import HttpClient
 from adapters.verdict import Parked, Uncertain
 from storage.entry import Delivered
 

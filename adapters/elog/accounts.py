@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.answer import Answer
 from adapters.auth.basic import username_of
 from adapters.auth.kerberos import whose
 from adapters.auth.options import AuthOptions, operator_of, person_of
@@ -19,7 +20,7 @@ from adapters.auth.secrets import unshown
 from adapters.base import Site
 from adapters.elog.payloads import CURRENT
 from adapters.elog.verdicts import Asked, is_hard_refusal, value_of
-from adapters.http import Answer, HttpClient
+from adapters.http import HttpClient
 from adapters.verdict import DeliveryError, Parked, Refused, Throttled, Unreachable
 
 # The proxy tells by the first part of the path which credential it should look for.

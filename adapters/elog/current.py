@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from adapters.answer import Answer
 from adapters.base import EntryKind
 from adapters.elog.late import written
 from adapters.elog.logbook import Logbook, of_experiment
@@ -20,7 +21,6 @@ from adapters.elog.moment import Moment, epoch_ms
 from adapters.elog.opening import is_open, scope_of
 from adapters.elog.payloads import CURRENT, payload_of
 from adapters.elog.verdicts import Asked, value_of
-from adapters.http import Answer
 from adapters.verdict import (
     DeliveryError,
     Held,

@@ -11,11 +11,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from adapters.answer import Answer
 from adapters.elog import proofs
 from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.payloads import escaped
 from adapters.elog.verdicts import Asked, foreign, is_crash, value_of
-from adapters.http import Answer
 from adapters.verdict import Parked
 from storage.entry import Delivered
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from adapters.answer import Answer, refusal_of_us
 from adapters.auth.options import AuthOptions
 from adapters.base import Site, TlsOptions
-from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.http import HttpClient
 from adapters.preview import Preview
 from adapters.verdict import DeliveryError, Refused, Uncertain
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from adapters.answer import Answer
 from adapters.base import Site
 from adapters.elog import proofs, runs, search
 from adapters.elog.accounts import Account, Accounts, Active
 from adapters.elog.verdicts import Asked
-from adapters.http import Answer, HttpClient
+from adapters.http import HttpClient
 from adapters.preview import Preview
 from adapters.verdict import DeliveryError, Parked
 from storage.entry import Claim

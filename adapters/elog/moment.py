@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from adapters.answer import Answer
 from adapters.elog import search
 from adapters.elog.late import written
-from adapters.http import Answer
 
 # Date has whole seconds, and our clock may have drifted a little since the entry was written.
 MARGIN_MS = 5_000

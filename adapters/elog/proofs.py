@@ -7,10 +7,10 @@ answer that proves nothing.
 import re
 from typing import Any
 
+from adapters.answer import Answer
 from adapters.elog import files
 from adapters.elog.payloads import RunParams, escaped
 from adapters.elog.verdicts import Asked, blind, foreign, value_of
-from adapters.http import Answer
 from adapters.verdict import DeliveryError, Uncertain
 from storage.entry import Claim
 

@@ -7,8 +7,8 @@ entry waits for it, though not for ever; one below that does not exist never wil
 from collections.abc import Collection
 from datetime import timedelta
 
+from adapters.answer import Answer
 from adapters.elog.payloads import run_scope
-from adapters.http import Answer
 from adapters.verdict import Parked, Rejected
 
 WAIT_SECONDS = 7 * 24 * 3600.0

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from adapters.answer import Answer
 from adapters.elog.files import wire_name
 from adapters.elog.late import without_host
 from adapters.elog.payloads import FLAG_FIELDS
-from adapters.http import Answer
 from adapters.verdict import Uncertain
 from storage.entry import Claim, Doubt
 

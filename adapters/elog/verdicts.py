@@ -8,7 +8,7 @@ docs/backends/elog.md says the same, and a test holds the two together.
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.http import Answer, refusal_of_us
+from adapters.answer import Answer, refusal_of_us
 from adapters.verdict import (
     DeliveryError,
     Held,

@@ -22,10 +22,10 @@ from pydantic import (
     field_validator,
 )
 
+from adapters.answer import Answer
 from adapters.elog.logbook import Logbook, of_experiment
 from adapters.elog.payloads import OBJECT_ID, ForExperiment, payload_of, printable
 from adapters.elog.verdicts import Asked, foreign, value_of
-from adapters.http import Answer
 from adapters.preview import Preview
 from adapters.verdict import Parked, Rejected, Uncertain
 from storage.entry import Address, Claim, Doubt, Receipt

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from urllib.parse import quote
 
+from adapters.answer import Answer
 from adapters.base import BackendKind, EntryKind, Limit, Site
 from adapters.event_manager.answers import event_in, is_absence, unproven, unread
 from adapters.event_manager.dialect import Dialect
@@ -26,7 +27,7 @@ from adapters.event_manager.options import Options
 from adapters.event_manager.originals import Json
 from adapters.event_manager.payload import LOG_LEVELS, EventPayload, is_ulid
 from adapters.event_manager.wire import adapted, is_same_event, type_in, wire_body
-from adapters.http import Answer, HttpClient
+from adapters.http import HttpClient
 from adapters.preview import Preview
 from adapters.verdict import Rejected, Uncertain, Unreachable, Verdict
 from storage.entry import Address, Claim, Delivered, Doubt, Receipt

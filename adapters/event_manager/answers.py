@@ -8,7 +8,7 @@ docs/backends/event_manager.md, "Every answer, and what follows".
 from http import HTTPStatus
 from typing import Any
 
-from adapters.http import Answer, refusal_of_us
+from adapters.answer import Answer, refusal_of_us
 from adapters.verdict import DeliveryError, Refused, Rejected, Uncertain
 
 REASON_LENGTH = 200  # characters; the server recites all 63 event types when one is wrong

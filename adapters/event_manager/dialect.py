@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
+from adapters.answer import Answer, refusal_of_us
 from adapters.event_manager.event_types import (
     COMMON,
     in_definition,
@@ -17,7 +18,6 @@ from adapters.event_manager.event_types import (
     in_health,
     spelled,
 )
-from adapters.http import Answer, refusal_of_us
 from adapters.verdict import Refused, Throttled, Uncertain
 
 KEPT_MS = 600_000

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from adapters.answer import Answer
 from adapters.event_manager.answers import said_by
-from adapters.http import Answer
 
 _ALWAYS = """
     unknown log log_debug log_info log_warning log_error log_critical test

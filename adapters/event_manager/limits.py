@@ -9,8 +9,8 @@ those that need not be (event manager sheet, section 3).
 import re
 from collections.abc import Sequence
 
+from adapters.answer import Answer
 from adapters.base import Limit
-from adapters.http import Answer
 
 # The headers do not say in how many seconds; a 429 does, in words. These are the defaults.
 SUSTAINED_SECONDS, BURST_SECONDS = 60, 1

@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.answer import Answer, refusal_of_us
+from adapters.http import HttpClient
 from adapters.telemetry import wire
 from adapters.telemetry.versions import MEMORY_SINCE, version_in
 from adapters.verdict import Refused, Rejected, Uncertain, Unreachable

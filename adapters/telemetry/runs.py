@@ -17,7 +17,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from adapters.http import Answer, HttpClient
+from adapters.answer import Answer
+from adapters.http import HttpClient
 from adapters.telemetry import wire
 from adapters.verdict import Refused, Rejected, Throttled, Uncertain, Unreachable
 from storage.entry import Claim, Receipt

@@ -9,7 +9,8 @@ the echo of an event shows is believed more than any version.
 import re
 from http import HTTPStatus
 
-from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.answer import Answer, refusal_of_us
+from adapters.http import HttpClient
 from adapters.telemetry import wire
 from adapters.verdict import Uncertain, Unreachable
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from adapters.http import Answer, refusal_of_us
+from adapters.answer import Answer, refusal_of_us
 from adapters.verdict import DeliveryError, Refused, Rejected, Superseded, Uncertain
 from storage.entry import Alike, Claim
 

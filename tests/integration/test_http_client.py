@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from adapters.answer import Answer, refusal_of_us
 from adapters.base import AuthOptions, Site, TlsOptions
-from adapters.http import Answer, HttpClient, refusal_of_us
+from adapters.http import HttpClient
 from adapters.verdict import Refused, Throttled, Uncertain, Unreachable
 from tests.emulators.kit import Served
 

@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from adapters import http
+from adapters.answer import Answer
 from adapters.base import Site
 from adapters.hearing import Hearing
-from adapters.http import NOT_SENT, Answer, HttpClient
+from adapters.http import NOT_SENT, HttpClient
 from adapters.verdict import DeliveryError, Rejected, Uncertain, Unreachable
 from tests.emulators.raw import Line, a_site, peer, reply, until
 

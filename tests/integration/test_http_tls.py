@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from adapters.answer import Answer
 from adapters.base import Site, TlsOptions
-from adapters.http import Answer, HttpClient
+from adapters.http import HttpClient
 from adapters.verdict import DeliveryError, Refused, Unreachable
 from tests.emulators.choosy import Choosy
 from tests.emulators.raw import Line, Peer, Script, a_site, peer, reply

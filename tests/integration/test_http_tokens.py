@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from adapters.answer import Answer
 from adapters.auth.bearer import MARGIN_SECONDS, expiry
 from adapters.base import AuthOptions
-from adapters.http import Answer, HttpClient
+from adapters.http import HttpClient
 from adapters.verdict import Refused, Unreachable
 from tests.emulators.raw import Line, a_site, peer, reply, until
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from adapters.answer import Answer
 from adapters.auth.options import AuthOptions
 from adapters.base import TlsOptions
 from adapters.elog import KIND, Options
 from adapters.elog.jid import Jid, counters_in, job_of, place_of, without
 from adapters.elog.run_status import RunStatus, allowed, merged, run_status_address, shown, shows
-from adapters.http import Answer
 from tests.emulators.elog_site import a_site
 
 PREFIX = "https://psdm.slac.stanford.edu/arps3dfjid"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.answer import Answer
 from adapters.elog import KIND
 from adapters.elog.search import (
     EARLIER_MS,
@@ -17,7 +18,6 @@ from adapters.elog.search import (
     skew,
     wire_time,
 )
-from adapters.http import Answer
 from adapters.verdict import Uncertain
 from storage.entry import Attachment, Doubt
 from tests.builders import a_claim

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from adapters.answer import Answer
 from adapters.elog import proofs
 from adapters.elog.payloads import RunParams
 from adapters.elog.verdicts import NO_RUN, Asked, NoSuchRun, is_crash
-from adapters.http import Answer
 from adapters.verdict import DeliveryError, Parked, Refused
 from tests.builders import a_claim, repository
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from adapters.answer import Answer
 from adapters.event_manager.answers import event_in, is_absence, unproven, unread
-from adapters.http import Answer
 from adapters.verdict import DeliveryError
 from tests.answers import STATUSES, answer, home, misjudged, told
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.answer import Answer
 from adapters.event_manager.event_types import (
     BEFORE_0_7,
     EVENT_TYPES,
@@ -24,7 +25,6 @@ from adapters.event_manager.local_time import zoned
 from adapters.event_manager.options import Options
 from adapters.event_manager.originals import altered, restored
 from adapters.event_manager.wire import adapted, is_same_event, wire_body
-from adapters.http import Answer
 from tests.answers import answer
 from tests.builders import NOW, a_claim
 from tests.emulators.event_manager_model import Refusal, judged

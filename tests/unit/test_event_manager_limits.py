@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from adapters.answer import Answer
 from adapters.base import Limit
 from adapters.event_manager.limits import Limits
-from adapters.http import Answer
 
 BOTH = {"x-ratelimit-limit": "300", "x-ratelimit-burst-limit": "50"}
 USUAL = [Limit(50, 1), Limit(300, 60)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.http import Answer
+from adapters.answer import Answer
 from adapters.telemetry import runs, wire
 from adapters.telemetry.counting import PROBE, takes_probes
 from adapters.verdict import DeliveryError
