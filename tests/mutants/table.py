@@ -30,8 +30,8 @@ TABLE = (
     Mutant(
         "confirm without looking at the token",
         "storage/settle.py",
-        '"DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND token = :token"',
-        '"DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND :token = :token"',
+        '"DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND token = :token RETURNING "',
+        '"DELETE FROM entry WHERE seq IN :seqs AND state = 1 AND :token = :token RETURNING "',
         LATE,
     ),
     Mutant(
