@@ -105,7 +105,7 @@ def leases_tell_the_truth(folder: int) -> bool:
     NFSv4 answers EAGAIN to everybody who holds no delegation: there a file of our own, that
     nobody writes to, looks open too.
     """
-    name = ".lease"  # always the same: what a kill leaves behind, the next start takes away
+    name = ".lease"  # always this one, so that the next start removes what a death here leaves
     try:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder))
         descriptor = open_regular(name, folder)
