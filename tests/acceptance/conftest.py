@@ -1,10 +1,18 @@
-"""Real servers that several files of tests share: starting one takes seconds."""
+"""What several files of tests share because it takes seconds: real servers, loaded code."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.real.event_manager import VERSIONS, RealEventManager, real_event_manager
+from tests.zygote import Zygote
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """Agents of many tests by fork: each start would load the same code for a second."""
+    with Zygote() as made:
+        yield made
 
 
 @pytest.fixture(scope="session", params=VERSIONS)

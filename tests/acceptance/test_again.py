@@ -7,14 +7,15 @@ import pytest
 
 from tests.terminal import Terminal
 from tests.world import World, wait_until
+from tests.zygote import Zygote
 
 SECONDS = 30.0
 KEEP = "\n[receipts]\nkeep_payload_days = 7\n"
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World() as world:
+def world(zygote: Zygote) -> Iterator[World]:
+    with World(zygote) as world:
         with world.config.open("a") as file:
             file.write(KEEP)
         world.start()

@@ -15,14 +15,15 @@ import pytest
 
 from tests.terminal import Terminal
 from tests.world import EXPERIMENT, World, wait_until
+from tests.zygote import Zygote
 
 EVENT = {"event_type": "test", "event_data": {"n": 1}}
 SECONDS = 20.0
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World() as world:
+def world(zygote: Zygote) -> Iterator[World]:
+    with World(zygote) as world:
         yield world
 
 

@@ -17,6 +17,7 @@ import pytest
 from tests.copied import CLIENTS, SECONDS, Found, held, module, run, spooled
 from tests.ledgers import elog_files
 from tests.world import EXPERIMENT, World, wait_until
+from tests.zygote import Zygote
 
 client = module(CLIENTS / "holdfast_client.py")
 lute = module(CLIENTS / "lute_elog.py")
@@ -25,8 +26,8 @@ PLOT = os.urandom(300_000)
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with World() as world:
+def world(zygote: Zygote) -> Iterator[World]:
+    with World(zygote) as world:
         world.start()
         yield world
 

@@ -8,14 +8,15 @@ import pytest
 
 from tests.terminal import Terminal
 from tests.world import EXPERIMENT, NDJSON, World, wait_until
+from tests.zygote import Zygote
 
 SECONDS = 20.0
 AN_HOUR = "[retry]\nauth_retry_seconds = 3600\n"
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World() as world:
+def world(zygote: Zygote) -> Iterator[World]:
+    with World(zygote) as world:
         yield world
 
 

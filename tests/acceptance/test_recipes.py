@@ -36,13 +36,14 @@ from tests.recipe_material import (
     event_document,
 )
 from tests.world import EXPERIMENT, World
+from tests.zygote import Zygote
 
 HARD = "a \"quoted\" \\ back\tslash\nsecond line µ€ {} %s $(x) `y` 'z'"
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with World() as world:
+def world(zygote: Zygote) -> Iterator[World]:
+    with World(zygote) as world:
         (world.home / "bin").mkdir()
         world.start()
         yield world

@@ -166,7 +166,7 @@ async def test_what_cannot_be_searched_stays_in_doubt_and_is_not_sent(
     await lose_the_answer(world)
     world.adapter.finds = [error] * 10_000
 
-    await world.live(24 * 3600)
+    await world.live(6 * 3600)
 
     shown = await world.shown("a")
     assert (shown["state"], shown["in_doubt"], shown["attempts"]) == ("pending", True, 0)
