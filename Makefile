@@ -29,9 +29,9 @@ lint: setup  ## format, lint, strict types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Three on two cores: a good part of the tests waits for another process.
+# Four on two cores: a good part of the tests waits for another process.
 test: lint  ## every check, and all tests
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
 format: setup  ## put the code into the project's format
 	$(BIN)/ruff format .

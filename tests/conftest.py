@@ -10,6 +10,7 @@ from hypothesis import settings
 from storage import reserve
 from storage.outbox import Outbox
 from tests.builders import NOW
+from tests.fresh import put_database
 
 for variable in [name for name in os.environ if name.startswith(("HOLDFAST_", "LISTEN_"))]:
     del os.environ[variable]
@@ -28,6 +29,7 @@ URLS = {"events": "http://events.test", "elog": "http://elog.test"}
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    put_database(tmp_path)
     opened = Outbox(tmp_path, URLS)
     opened.recover(NOW)
     yield opened

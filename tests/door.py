@@ -37,6 +37,7 @@ from storage.entry import Claim, Receipt, Wanted
 from storage.outbox import Outbox
 from storage.settlement import Bury, Confirm, Failure
 from tests.door_client import JSON, MIB, Answer, ask
+from tests.fresh import put_database
 
 T = TypeVar("T")
 
@@ -157,6 +158,7 @@ class Door:
             self._loop = asyncio.get_running_loop()
             self._stop = asyncio.Event()
             (self.home / "state").mkdir()
+            put_database(self.home / "state")
             self.outbox = Outbox(self.home / "state", URLS)
             self.outbox.recover(0)
             listener = self._listener()

@@ -33,6 +33,7 @@ from storage.entry import (
 )
 from storage.outbox import Outbox
 from tests.builders import NOW, an_entry
+from tests.fresh import put_database
 
 URLS = {"events": "http://events.test", "elog": "http://elog.test"}
 SETTLES_SECONDS = 5.0
@@ -256,6 +257,7 @@ class LaneWorld:
 @contextmanager
 def lane_world(state_dir: Path, **route: Any) -> Iterator[LaneWorld]:
     """A world of its own, on an outbox of its own; what is logged is kept in `logs`."""
+    put_database(state_dir)
     outbox = CountingOutbox(state_dir, URLS)
     outbox.recover(NOW)
     try:

@@ -24,8 +24,8 @@ from storage.resend import send_again
 from storage.settle import note_send, reclaim, settle
 from storage.settlement import Bury, Confirm, Failure, GiveBack, Settlement
 from storage.states import MOVES, State
-from storage.upgrade import bring_up_to_date
 from tests.builders import NOW, an_entry
+from tests.fresh import put_database
 
 URL = "http://events.test"
 FAILED = Failure("Rejected", "entry", "no")
@@ -79,9 +79,7 @@ class OutboxModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "outbox.db"
-        self.engine = writing_engine(path)
-        bring_up_to_date(path, self.engine)
+        self.engine = writing_engine(put_database(Path(self.folder.name)))
         self.held: dict[str, Known] = {}
         self.delivered: dict[str, str] = {}  # key -> content
         self.kept: dict[str, Known] = {}  # what of it may come back, by key

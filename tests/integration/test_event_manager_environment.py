@@ -1,5 +1,6 @@
 """The environment of the real Event Manager: complete or not there, and never in the way."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.real import cached_env
 from tests.real.cached_env import MARKER, Unavailable, cached_environment
 
-NOTHING = ("--no-index", "--no-deps", "pip")  # pip is there already: an install of nothing
+NOTHING = ("--no-index", "--requirement", os.devnull)
 NOWHERE = ("--no-index", "holdfast-no-such-package")
 
 

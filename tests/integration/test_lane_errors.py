@@ -19,11 +19,11 @@ def world(tmp_path: Path) -> Iterator[LaneWorld]:
         yield made
 
 
-async def test_a_weekend_offline_costs_no_attempt(world: LaneWorld) -> None:
+async def test_a_night_offline_costs_no_attempt(world: LaneWorld) -> None:
     await world.accept("a")
     world.adapter.script = [Unreachable("no route")] * 2000
 
-    await world.live(60 * HOUR)
+    await world.live(14 * HOUR)
 
     shown = await world.shown("a")
     assert len(world.adapter.sent) > 100
@@ -149,7 +149,7 @@ async def test_a_backend_that_swallows_answers_leaves_few_entries_in_doubt(
     world.adapter.script = [silent] * 10_000
     world.adapter.finds = [silent] * 10_000
 
-    await world.live(60 * HOUR)
+    await world.live(14 * HOUR)
 
     counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
     assert counts.pending == 200

@@ -19,8 +19,8 @@ from storage.resend import send_again
 from storage.retention import expire_receipts
 from storage.settlement import Bury, Confirm, Failure, GiveBack
 from storage.states import State
-from storage.upgrade import bring_up_to_date
 from tests.builders import NOW, an_entry
+from tests.fresh import put_database
 
 URLS = {"events": "http://events.test"}
 NO = Failure("Rejected", "entry", "no")
@@ -28,8 +28,7 @@ NO = Failure("Rejected", "entry", "no")
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[Connection]:
-    engine = writing_engine(tmp_path / "outbox.db")
-    bring_up_to_date(tmp_path / "outbox.db", engine)
+    engine = writing_engine(put_database(tmp_path))
     with engine.begin() as made:
         yield made
     engine.dispose()

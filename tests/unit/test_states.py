@@ -23,8 +23,8 @@ from storage.settlement import (
     Supersede,
 )
 from storage.states import MOVES, State
-from storage.upgrade import bring_up_to_date
 from tests.builders import NOW, an_entry
+from tests.fresh import put_database
 
 NO = Failure("Rejected", "entry", "no")
 URL = "http://events.test"
@@ -32,8 +32,7 @@ URL = "http://events.test"
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[Connection]:
-    engine = writing_engine(tmp_path / "outbox.db")
-    bring_up_to_date(tmp_path / "outbox.db", engine)
+    engine = writing_engine(put_database(tmp_path))
     with engine.begin() as made:
         yield made
     engine.dispose()

@@ -46,7 +46,7 @@ async def asking(
 
 
 def answers(row: Row) -> Iterator[Said]:
-    """All bodies with each status that has a name, some with each that has none.
+    """All bodies with each status that has a name, one of them in turn with each that has none.
 
     What the backend itself says comes with every status, and as a web page and a text, too.
     """
@@ -54,8 +54,8 @@ def answers(row: Row) -> Iterator[Said]:
     own = dict.fromkeys((one.media, one.body) for one in said)
     foreign = list(BODIES.values())
     for status in [*range(200, 600), 600, 999]:
-        turn = [foreign[(3 * status + n) % len(foreign)] for n in range(3)]
-        chosen = foreign if status in KNOWN else turn
+        turn = foreign[status % len(foreign)]
+        chosen = foreign if status in KNOWN else [turn]
         for media, body in [*chosen, *own]:
             yield Said(status, media, b"" if status in WITHOUT_BODY else body)
     for one in said if row.labels else ():
