@@ -20,6 +20,7 @@ from adapters.verdict import (
 )
 from agent.clock import Clock
 from agent.delivery import Abandoned, Outcome, Postponed, Unclear
+from agent.ends import is_found_out, ridden, untouched, with_rider, without_failure
 from agent.pace import Pace
 from agent.patience import Patience
 from agent.resting import WHOLE, Rests
@@ -93,7 +94,7 @@ class Settling:
         if storm:
             decisions = [self._spare(one) for one in decisions]
         settlements = [one.settlement for one in decisions]
-        riders = [part for one in settlements for part in _rider(one)]
+        riders = [part for one in settlements for part in ridden(one)]
         if not await self._write([*settlements, *riders]):
             return
         await self._sweep(settlements)
@@ -108,7 +109,7 @@ class Settling:
     async def give_back(self, claims: Sequence[Claim]) -> None:
         """What was claimed and not begun waits again as if nothing had been."""
         if claims:
-            await self._write([_untouched(one) for claim in claims for one in _with_rider(claim)])
+            await self._write([untouched(one) for claim in claims for one in with_rider(claim)])
 
     async def _place(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """A scope that the backend does not know is no scope, unless it has worked before."""
@@ -180,7 +181,7 @@ class Settling:
         match outcome:
             case Receipt() | Resolved() | Superseded():
                 keep = self._route.keeps(claim.kind)
-                return Settled(_without_failure(claim, outcome, keep=keep))
+                return Settled(without_failure(claim, outcome, keep=keep))
             case Postponed(due_at=due_at, absences=absences):
                 return Settled(GiveBack(claim, due_at, claim.in_doubt, absences=absences))
             case Abandoned():
@@ -257,7 +258,7 @@ class Settling:
             whole = {WHOLE} if any(self._proves(one.settlement) for one in decisions) else set()
             for scope in {*whole, *scopes, *map(outer, scopes)}:
                 await self._flow(scope)
-        for claim in [one.settlement.claim for one in decisions if _is_found_out(one)]:
+        for claim in [one.settlement.claim for one in decisions if is_found_out(one.settlement)]:
             if claim.scope is not None:
                 await self._flow(claim.scope)
         wishes = {one.rest.scope: one.rest for one in decisions if one.rest is not None}
@@ -299,41 +300,3 @@ class Settling:
                     self._log.debug("entry.superseded", entry=claim.id, reason=reason)
                 case GiveBack(failure=failure) if failure is not None:
                     self._log.debug("entry.given_back", entry=claim.id, reason=failure.detail)
-
-
-def _without_failure(
-    claim: Claim, verdict: Receipt | Resolved | Superseded, *, keep: bool
-) -> Settlement:
-    match verdict:
-        case Receipt():
-            return Confirm(claim, verdict, keep)
-        case Resolved(resolution=resolution):
-            return GiveBack(claim, 0, claim.in_doubt, resolution=resolution)
-        case Superseded(reason=reason, alike=alike):
-            return Supersede(claim, reason, alike)
-
-
-def _is_found_out(one: Settled) -> bool:
-    """Is it known now what the scope of open entries was waiting for?"""
-    return isinstance(one.settlement, GiveBack) and one.settlement.resolution is not None
-
-
-def _rider(settlement: Settlement) -> Sequence[Settlement]:
-    """What becomes of the entry that travelled along: confirmed with its claim, or untouched."""
-    rider = settlement.claim.rider
-    if rider is None:
-        return ()
-    if isinstance(settlement, Confirm) and settlement.receipt.with_rider:
-        proof = settlement.receipt
-        told = Receipt(rider.id, f"{proof.remote_id}@{rider.id}", proof.url)
-        return (Confirm(rider, told, keep=settlement.keep),)
-    return (_untouched(rider),)
-
-
-def _with_rider(claim: Claim) -> Sequence[Claim]:
-    return (claim,) if claim.rider is None else (claim, claim.rider)
-
-
-def _untouched(claim: Claim) -> GiveBack:
-    """It waits again as if nothing had been."""
-    return GiveBack(claim, 0, claim.in_doubt, absences=claim.absences)

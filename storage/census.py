@@ -107,11 +107,11 @@ _NAMES = {
 
 
 def next_due(connection: Connection, backend: str, *, after: int = AT_ONCE) -> int | None:
-    """When the earliest waiting head of `backend` is due (0 or less: now); None when nothing waits.
+    """When the earliest waiting head of `backend` is due (0: now); None when nothing waits.
 
     `after`: only those that are due later than this.
     """
-    return connection.execute(
+    found = connection.execute(
         text(
             "SELECT due_at FROM entry"
             " WHERE backend = :backend AND state = 0 AND head = 1 AND due_at > :after"
@@ -119,6 +119,7 @@ def next_due(connection: Connection, backend: str, *, after: int = AT_ONCE) -> i
         ),
         {"backend": backend, "after": after},
     ).scalar()
+    return None if found is None else max(0, int(found))  # below zero is at once, and urgent
 
 
 MOST_COUNTED = 1000  # of a scope: who asks for a status does not wait for a million rows

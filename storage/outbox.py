@@ -19,7 +19,7 @@ from ulid import ULID
 from storage import accept as accepting
 from storage import amend, claim, crash, lists, loss, scopes, settle, undelivered
 from storage.attachments import AttachmentStore
-from storage.census import census, next_due
+from storage.census import AT_ONCE, census, next_due
 from storage.database import Database, Tell
 from storage.entry import Accepted, Claim, Entry, Wanted
 from storage.errors import DiskRefused
@@ -301,7 +301,7 @@ class Outbox:
             count += len(gone)
         return count
 
-    async def next_due(self, backend: str, *, after: int = -1) -> int | None:
+    async def next_due(self, backend: str, *, after: int = AT_ONCE) -> int | None:
         """When the earliest waiting head is due, of those due later than `after`; None: none."""
         return await self._call(partial(next_due, backend=backend, after=after))
 

@@ -100,6 +100,14 @@ async def test_the_next_due_entry_can_be_asked_for_from_a_time_on(outbox: Outbox
     assert await outbox.next_due("nobody") is None
 
 
+async def test_what_is_urgent_is_due_now_and_told_so(outbox: Outbox) -> None:
+    await outbox.accept([an_entry("a", urgency=40)])
+
+    assert await outbox.next_due("events") == 0
+    (shown,), _ = await outbox.looks.list_entries()
+    assert shown["not_before"] is None
+
+
 async def assert_gauges_are_the_tables(outbox: Outbox, now: int) -> None:
     counts = await outbox.looks.census(now=now)
     assert +outbox.waiting == +Counter({name: one.waiting for name, one in counts.items()})
