@@ -7,7 +7,9 @@ from typing import Any
 
 from adapters.base import AuthOptions
 from adapters.elog import KIND, Options
-from tests.emulators.elog_site import a_site
+from storage.entry import Entry
+from tests.builders import an_entry
+from tests.emulators.elog_site import EXPERIMENT, a_site
 from tests.emulators.kit import Served
 from tests.lane_world import FakeClock, LaneWorld, lane_world
 
@@ -53,3 +55,12 @@ async def elog_world(
             yield world
         finally:
             await adapter.close()
+
+
+def a_post_entry(text: str, experiment: str = EXPERIMENT, **changes: Any) -> Entry:
+    """A post as it is accepted; `more` are further fields of its payload."""
+    payload = {"experiment": experiment, "text": text, "emails": ["pi@lab"], "tags": ["SHIFT"]}
+    stream = changes.pop("stream", experiment)
+    payload |= changes.pop("more", {})
+    fields = {"backend": "elog", "kind": "post", "payload": payload, "scope": experiment}
+    return an_entry(changes.pop("key", text), stream=stream, **fields, **changes)

@@ -239,21 +239,21 @@ TABLE = (
         "adapters/elog/proofs.py",
         'if not isinstance(stored, dict) or not REMOTE_ID.fullmatch(str(stored.get("_id"))):',
         "if not isinstance(stored, dict):",
-        "tests/integration/test_elog_verdicts.py::test_each_answer_has_its_verdict",
+        "tests/integration/elog/test_elog_verdicts.py::test_each_answer_has_its_verdict",
     ),
     Mutant(
         "a switch of the experiment is not noticed",
         "adapters/elog/moment.py",
         "not self.is_to_come and self.after(time + MARGIN_MS)",
         "not self.is_to_come",
-        "tests/integration/test_elog_current.py::test_a_switch_since_then_is_a_matter_for_a_person",
+        "tests/integration/elog/test_elog_current.py::test_a_switch_since_then_is_a_matter_for_a_person",
     ),
     Mutant(
         "what is released is found out anew",
         "adapters/elog/current.py",
         "            raise Held(held.detail, proposal=whole) from held\n",
         "            raise Held(held.detail) from held\n",
-        "tests/integration/test_elog_current_lane.py"
+        "tests/integration/elog/test_elog_current_lane.py"
         "::test_a_run_that_has_changed_is_agreed_to_by_a_release",
     ),
     Mutant(
@@ -268,7 +268,7 @@ TABLE = (
         "adapters/elog/jid.py",
         'rest.get("success", True) is True',
         "True",
-        "tests/integration/test_elog_run_status.py::test_what_is_no_list_of_counters_writes_nothing",
+        "tests/integration/elog/test_elog_run_status.py::test_what_is_no_list_of_counters_writes_nothing",
     ),
     Mutant(
         "a job's credential goes to whoever calls himself a job service",

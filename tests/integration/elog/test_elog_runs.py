@@ -1,7 +1,7 @@
 """A run that is not there: it may be about to begin, or it never will."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,12 +27,6 @@ THEN = 1_600_000_000_000  # before any Date that a server says today
 BLANK = "mfxl1000223"  # an experiment without runs
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
 @pytest.fixture
 def served(server: Served) -> Served:
     emulator = ElogEmulator(runs=(1, 2, 5))
@@ -45,11 +39,6 @@ def served(server: Served) -> Served:
 async def connect() -> AsyncIterator[Connect]:
     async with connections() as maker:
         yield lambda served, **changes: maker(served, **{"now": lambda: THEN, **changes})
-
-
-@pytest.fixture
-async def adapter(served: Served, connect: Connect) -> Adapter:
-    return connect(served)
 
 
 def of_run(kind: str, run: int, waited_ms: int = 0, experiment: str = EXPERIMENT) -> Claim:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from adapters.verdict import Rejected, Uncertain
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
 from tests.emulators.elog import ElogEmulator
-from tests.emulators.elog_lane import elog_world
+from tests.emulators.elog_lane import a_post_entry, elog_world
 from tests.emulators.elog_site import (
     AN_ID,
     EXPERIMENT,
     JSON,
     Connect,
-    Stranger,
     a_file,
     a_post,
     as_json,
@@ -31,29 +30,16 @@ from tests.emulators.elog_site import (
     verdict_of,
 )
 from tests.emulators.kit import Served
-from tests.integration.test_elog_lane import a_post as an_entry_to_post
 from tests.lane_world import LaneWorld, until
 
 HOUR = 3_600_000  # ms
 MARKERS = pytest.mark.parametrize("marker", ["jira_ticket", "tag", "content"])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
 @pytest.fixture
 def served(server: Served) -> Served:
     server.serve(ElogEmulator(now=lambda: NOW))
     return server
-
-
-@pytest.fixture(scope="module")
-def stranger() -> Iterator[Served]:
-    with Served(Stranger()) as made:
-        yield made
 
 
 @pytest.fixture
@@ -265,7 +251,7 @@ async def test_a_late_post_that_gets_lost_is_there_once_with_one_line(
     served: Served, tmp_path: Path
 ) -> None:
     async with elog_world(served, tmp_path, marker="content", late_after_seconds=600) as world:
-        await world.accept(an_entry_to_post("x"))
+        await world.accept(a_post_entry("x"))
         world.clock.advance(3600)
         served.fault("drop_before", path="new_elog_entry", times=2)
         served.fault("drop_after", path="new_elog_entry", times=1)
@@ -331,7 +317,7 @@ async def test_a_crash_after_which_the_post_is_there_leaves_its_author_alone(
 
 
 async def accept_of(world: LaneWorld, text: str, *, uid: int) -> None:
-    entry = an_entry_to_post(text)
+    entry = a_post_entry(text)
     await world.accept(replace(entry, producer=replace(entry.producer, uid=uid)))
 
 

@@ -3,7 +3,7 @@
 The adapter, its sockets and the emulated server are real; only the clocks are ours.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,12 +20,10 @@ from adapters.verdict import (
 )
 from storage.entry import Claim, Doubt
 from tests.builders import NOW
-from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (
     EXPERIMENT,
     JSON,
     Connect,
-    Stranger,
     as_json,
     connections,
     page,
@@ -40,32 +38,15 @@ def times() -> Times:
     return Times()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
 @pytest.fixture
 def served(server: Served, times: Times) -> Served:
     return begun(server, times)
-
-
-@pytest.fixture(scope="module")
-def stranger() -> Iterator[Served]:
-    with Served(Stranger()) as made:
-        yield made
 
 
 @pytest.fixture
 async def connect(times: Times) -> AsyncIterator[Connect]:
     async with connections() as maker:
         yield lambda served, **changes: maker(served, **{"now": times.ours, **changes})
-
-
-@pytest.fixture
-async def adapter(served: Served, connect: Connect) -> Adapter:
-    return connect(served)
 
 
 # At accept it is what is current now

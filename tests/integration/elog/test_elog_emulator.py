@@ -19,7 +19,7 @@ import pytest
 from tests.emulators.elog import ElogEmulator
 from tests.emulators.kit import Served
 
-TRANSCRIPT = Path(__file__).parents[1] / "emulators" / "transcripts" / "elog.json"
+TRANSCRIPT = Path(__file__).parents[2] / "emulators" / "transcripts" / "elog.json"
 EXPERIMENTS = ("mfxl1000123", "mfxl1000223")
 RECORDED = datetime(2026, 11, 22, 11, 46, tzinfo=UTC)  # some queries name this day
 BOUNDARY = "a-boundary"

@@ -1,6 +1,6 @@
 """The eLog adapter: what it sends, through which gate, and what it takes for proof."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,11 @@ from adapters.elog import KIND, Options
 from adapters.elog.files import MAX_BYTES
 from adapters.verdict import Parked, Refused, Rejected, Verdict
 from storage.entry import Attachment, Claim, Receipt
-from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (
     EXPERIMENT,
     Connect,
     a_file,
     a_post,
-    connections,
     some_params,
     verdict_of,
 )
@@ -25,29 +23,6 @@ from tests.emulators.kit import Served
 
 HTML = "text/html; charset=utf-8"
 Answered = Callable[..., Awaitable[Verdict]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
-@pytest.fixture
-def served(server: Served) -> Served:
-    server.serve(ElogEmulator(experiments=(EXPERIMENT, "mfxl1000223")))
-    return server
-
-
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    async with connections() as maker:
-        yield maker
-
-
-@pytest.fixture
-async def adapter(served: Served, connect: Connect) -> Adapter:
-    return connect(served)
 
 
 def stored(served: Served, **wanted: Any) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """`auto`: the operator account on the active experiment, a person elsewhere."""
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from tests.emulators.elog_site import (
     Connect,
     a_post,
     a_site,
-    connections,
     verdict_of,
 )
 from tests.emulators.kit import Served
@@ -47,22 +45,10 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
 @pytest.fixture
 def served(server: Served) -> Served:
     server.serve(ElogEmulator(experiments=(EXPERIMENT, OTHER)))
     return server
-
-
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    async with connections() as maker:
-        yield maker
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ answer is needed that the real one does not give by itself.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,14 @@ from adapters.verdict import (
     Verdict,
 )
 from storage.entry import Claim
-from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (
     AN_ID,
     EXPERIMENT,
     JSON,
     Connect,
-    Stranger,
     a_file,
     a_post,
     as_json,
-    connections,
     page,
     some_params,
     verdict_of,
@@ -42,35 +39,6 @@ from tests.emulators.kit import Served
 
 HTML = "text/html; charset=utf-8"
 Answered = Callable[..., Awaitable[Verdict]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
-@pytest.fixture
-def served(server: Served) -> Served:
-    server.serve(ElogEmulator(experiments=(EXPERIMENT, "mfxl1000223")))
-    return server
-
-
-@pytest.fixture(scope="module")
-def stranger() -> Iterator[Served]:
-    with Served(Stranger()) as made:
-        yield made
-
-
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    async with connections() as maker:
-        yield maker
-
-
-@pytest.fixture
-async def adapter(served: Served, connect: Connect) -> Adapter:
-    return connect(served)
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ The lane, the outbox, the adapter and the sockets are real; only the lane's cloc
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from adapters.elog import KIND
 from storage.entry import Entry
 from tests.builders import an_entry
 from tests.emulators.elog import ElogEmulator
-from tests.emulators.elog_lane import OPERATOR, elog_world
+from tests.emulators.elog_lane import OPERATOR, a_post_entry, elog_world
 from tests.emulators.elog_site import EXPERIMENT
 from tests.emulators.kit import Served
 from tests.lane_world import LaneWorld, until
@@ -23,12 +22,6 @@ EXPERIMENTS = tuple(f"mfxl100{number}" for number in range(4))
 LOST = ("drop_after", "truncate", "hang_after", "status_after")
 MARKERS = ("jira_ticket", "tag", "content")
 LONGEST = 200  # rounds of ten minutes
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
 
 
 @pytest.fixture
@@ -53,14 +46,6 @@ async def hasty(served: Served, tmp_path: Path, marker: str) -> AsyncIterator[La
     """A lane that soon gives up waiting for an answer."""
     async with elog_world(served, tmp_path, patience=0.25, marker=marker) as made:
         yield made
-
-
-def a_post(text: str, experiment: str = EXPERIMENT, **changes: Any) -> Entry:
-    payload = {"experiment": experiment, "text": text, "emails": ["pi@lab"], "tags": ["SHIFT"]}
-    stream = changes.pop("stream", experiment)
-    payload |= changes.pop("more", {})
-    fields = {"backend": "elog", "kind": "post", "payload": payload, "scope": experiment}
-    return an_entry(changes.pop("key", text), stream=stream, **fields, **changes)
 
 
 def params(run: int) -> Entry:
@@ -93,7 +78,7 @@ async def test_with_a_third_of_all_answers_lost_every_post_is_there_once_and_mai
     served: Served, hasty: LaneWorld
 ) -> None:
     texts = [f"post {number}" for number in range(24)]
-    await hasty.accept(*[a_post(text, EXPERIMENTS[n % 4]) for n, text in enumerate(texts)])
+    await hasty.accept(*[a_post_entry(text, EXPERIMENTS[n % 4]) for n, text in enumerate(texts)])
     for mode in LOST:
         served.fault(mode, path="/ws/", probability=0.09)
 
@@ -121,7 +106,9 @@ async def test_with_a_third_of_all_answers_lost_every_post_is_there_once_and_mai
 async def test_two_equal_posts_in_doubt_at_the_same_time_are_two_posts_at_the_end(
     served: Served, world: LaneWorld, faults: tuple[str, str], landed: int
 ) -> None:
-    await world.accept(a_post("same", key="a", stream="1"), a_post("same", key="b", stream="2"))
+    await world.accept(
+        a_post_entry("same", key="a", stream="1"), a_post_entry("same", key="b", stream="2")
+    )
     for mode in faults:
         served.fault(mode, path="new_elog_entry", times=1)
     await world.steps(2)
@@ -138,7 +125,7 @@ async def test_what_the_server_inserts_after_we_gave_up_is_not_sent_again(
     served: Served, hasty: LaneWorld
 ) -> None:
     served.emulator.may_insert.clear()
-    await hasty.accept(a_post("late"))
+    await hasty.accept(a_post_entry("late"))
     await hasty.step()
     hasty.clock.advance(KIND.settles_after_seconds)
     await hasty.step()  # looks, and finds nothing yet
@@ -154,7 +141,7 @@ async def test_what_the_server_inserts_after_we_gave_up_is_not_sent_again(
 async def test_a_post_is_sent_again_only_after_two_looks_and_twenty_seconds(
     served: Served, world: LaneWorld
 ) -> None:
-    await world.accept(a_post("lost"))
+    await world.accept(a_post_entry("lost"))
     served.fault("drop_before", path="new_elog_entry", times=1)
     sent_at = world.clock.monotonic()
     await world.step()
@@ -170,9 +157,9 @@ async def test_a_post_is_sent_again_only_after_two_looks_and_twenty_seconds(
 async def test_an_equal_post_that_is_another_entry_already_does_not_count(
     served: Served, world: LaneWorld
 ) -> None:
-    await world.accept(a_post("first"))
+    await world.accept(a_post_entry("first"))
     await drained(world)
-    await world.accept(a_post("first", key="other"))
+    await world.accept(a_post_entry("first", key="other"))
     served.fault("drop_before", path="new_elog_entry", times=1)
 
     await drained(world)
@@ -187,8 +174,8 @@ async def test_last_weeks_experiment_does_not_hold_todays_post(
     served: Served, tmp_path: Path
 ) -> None:
     async with elog_world(served, tmp_path, OPERATOR) as world:
-        old = [a_post(f"old {number}", EXPERIMENTS[0]) for number in range(40)]
-        await world.accept(*old, a_post("today", EXPERIMENT))
+        old = [a_post_entry(f"old {number}", EXPERIMENTS[0]) for number in range(40)]
+        await world.accept(*old, a_post_entry("today", EXPERIMENT))
 
         await world.live(30)
 
@@ -208,11 +195,11 @@ async def test_a_lost_post_that_nobody_may_look_for_is_held_and_holds_up_nothing
     served: Served, tmp_path: Path
 ) -> None:
     async with elog_world(served, tmp_path, OPERATOR) as world:
-        await world.accept(a_post("lost"), a_post("behind"))
+        await world.accept(a_post_entry("lost"), a_post_entry("behind"))
         served.fault("drop_after", path="new_elog_entry", times=1)
         await world.step()
         served.emulator.world.switch(EXPERIMENTS[0])
-        await world.accept(a_post("today", EXPERIMENTS[0]))
+        await world.accept(a_post_entry("today", EXPERIMENTS[0]))
         await world.live(60)
 
         shown = await world.shown("lost")
@@ -234,12 +221,12 @@ async def test_a_run_that_has_not_begun_holds_only_its_own_entries(
 ) -> None:
     async with elog_world(served, tmp_path) as world:
         await world.accept(
-            a_post("first", more={"run": 2}),
-            a_post("early", more={"run": 3}),
+            a_post_entry("first", more={"run": 2}),
+            a_post_entry("early", more={"run": 3}),
             params(3),
-            a_post("never", more={"run": 0}),
+            a_post_entry("never", more={"run": 0}),
             params(2),
-            a_post("last"),
+            a_post_entry("last"),
         )
         await world.live(60)
         states = {key: await world.state(key) for key in ("first", "early", "never", "last")}
@@ -262,7 +249,7 @@ async def test_an_unknown_experiment_is_a_dead_letter_unless_it_has_worked(
     served: Served, tmp_path: Path
 ) -> None:
     async with elog_world(served, tmp_path) as world:
-        await world.accept(a_post("typo", "mfxl1000l23"), a_post("good"))
+        await world.accept(a_post_entry("typo", "mfxl1000l23"), a_post_entry("good"))
         await world.live(60)
         assert [await world.state(key) for key in ("typo", "good")] == ["dead", "delivered"]
         assert (
@@ -270,7 +257,7 @@ async def test_an_unknown_experiment_is_a_dead_letter_unless_it_has_worked(
         )
 
         gone = served.emulator.store.experiments.pop(EXPERIMENT)
-        await world.accept(a_post("more"))
+        await world.accept(a_post_entry("more"))
         await world.live(60)
         assert await world.state("more") == "pending"
         served.emulator.store.experiments[EXPERIMENT] = gone
@@ -282,9 +269,11 @@ async def test_an_unknown_experiment_is_a_dead_letter_unless_it_has_worked(
 async def test_a_reply_follows_its_parent_also_through_lost_answers(
     served: Served, world: LaneWorld
 ) -> None:
-    await world.accept(a_post("question"))
+    await world.accept(a_post_entry("question"))
     answers = [
-        a_post(f"answer {n}", stream=f"{n}", more={"reply_to": "question"}, waits_for="question")
+        a_post_entry(
+            f"answer {n}", stream=f"{n}", more={"reply_to": "question"}, waits_for="question"
+        )
         for n in range(3)
     ]
     await world.accept(*answers)
@@ -304,9 +293,9 @@ async def test_a_reply_to_what_was_discarded_is_a_dead_letter_that_says_so(
     served: Served, tmp_path: Path
 ) -> None:
     async with elog_world(served, tmp_path) as world:
-        (question,) = await world.accept(a_post("question", "nowhere"))
+        (question,) = await world.accept(a_post_entry("question", "nowhere"))
         reply = {"more": {"reply_to": "question"}, "waits_for": "question"}
-        await world.accept(a_post("answer", **reply))
+        await world.accept(a_post_entry("answer", **reply))
         await world.live(60)
         assert [await world.state(key) for key in ("question", "answer")] == ["dead", "pending"]
 

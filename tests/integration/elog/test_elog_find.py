@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from tests.emulators.elog_site import (
     EXPERIMENT,
     JSON,
     Connect,
-    Stranger,
     a_file,
     a_post,
     as_json,
@@ -43,22 +42,10 @@ from tests.lane_world import until
 DAY_MS = 24 * 60 * 60 * 1000
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
 @pytest.fixture
 def served(server: Served) -> Served:
     server.serve(ElogEmulator())
     return server
-
-
-@pytest.fixture(scope="module")
-def stranger() -> Iterator[Served]:
-    with Served(Stranger()) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Workflow definitions: created, updated, left alone, and never asked for as an operator."""
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,13 @@ from adapters.verdict import DeliveryError, Parked, Refused, Rejected, Uncertain
 from storage.entry import Claim, Doubt, Receipt
 from tests.adapter_lane import adapter_lane, drained
 from tests.builders import NOW, a_claim, an_entry
-from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (
     AN_ID,
     EXPERIMENT,
     JSON,
     Connect,
-    Stranger,
     a_site,
     as_json,
-    connections,
     page,
     verdict_of,
 )
@@ -44,30 +40,6 @@ def a_workflow(**more: Any) -> Claim:
     payload = {**PAYLOAD, **more}
     experiment = payload["experiment"]
     return a_claim(payload, kind="workflow", stream=f"{experiment}/x", scope=experiment)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
-@pytest.fixture
-def served(server: Served) -> Served:
-    server.serve(ElogEmulator(experiments=(EXPERIMENT, "mfxl1000223")))
-    return server
-
-
-@pytest.fixture(scope="module")
-def stranger() -> Iterator[Served]:
-    with Served(Stranger()) as made:
-        yield made
-
-
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    async with connections() as maker:
-        yield maker
 
 
 @pytest.fixture

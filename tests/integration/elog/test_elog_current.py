@@ -3,7 +3,7 @@
 The adapter, its sockets and the emulated server are real; only the clocks are ours.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from adapters.elog import Options
 from adapters.verdict import Held, Parked, Resolved, Verdict
 from storage.entry import Address, Claim
 from tests.builders import NOW
-from tests.emulators.elog import ElogEmulator
 from tests.emulators.elog_site import (
     EXPERIMENT,
     Connect,
@@ -42,12 +41,6 @@ def times() -> Times:
     return Times()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
-
-
 @pytest.fixture
 def served(server: Served, times: Times) -> Served:
     return begun(server, times)
@@ -57,11 +50,6 @@ def served(server: Served, times: Times) -> Served:
 async def connect(times: Times) -> AsyncIterator[Connect]:
     async with connections() as maker:
         yield lambda served, **changes: maker(served, **{"now": times.ours, **changes})
-
-
-@pytest.fixture
-async def adapter(served: Served, connect: Connect) -> Adapter:
-    return connect(served)
 
 
 async def found(adapter: Adapter, claim: Claim) -> dict[str, Any]:

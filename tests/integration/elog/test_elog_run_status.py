@@ -22,11 +22,9 @@ from tests.emulators.elog_site import (
     EXPERIMENT,
     JSON,
     Connect,
-    Stranger,
     a_file,
     a_site,
     as_json,
-    connections,
     page,
     verdict_of,
 )
@@ -55,18 +53,6 @@ def jid(servers: tuple[Served, Served]) -> Served:
 def elog(servers: tuple[Served, Served]) -> Served:
     servers[1].serve(ElogEmulator(experiments=(EXPERIMENT,)))
     return servers[1]
-
-
-@pytest.fixture(scope="module")
-def stranger() -> Iterator[Served]:
-    with Served(Stranger()) as made:
-        yield made
-
-
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    async with connections() as maker:
-        yield maker
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 The outbox, the lane, the adapter and the sockets are real; only the clock is ours.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,6 @@ from tests.lane_world import LaneWorld
 
 OTHER = "mfxl1000223"
 HOUR = 3_600_000  # ms
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with Served(ElogEmulator()) as made:
-        yield made
 
 
 @pytest.fixture
