@@ -227,11 +227,18 @@ class World:
 
     def retry_dead(self, note: set[tuple[str, str]]) -> int:
         """As an operator does: every dead letter goes again. `note` learns (backend, key)."""
-        dead = self.request("GET", "/v1/entries?state=dead")[1]["entries"]
-        for one in dead:
+        return self._let_go("dead", "retry", note)
+
+    def release_held(self, note: set[tuple[str, str]]) -> int:
+        """As an operator does: what asks for a person is told to go on. `note` as above."""
+        return self._let_go("held", "release", note)
+
+    def _let_go(self, state: str, verb: str, note: set[tuple[str, str]]) -> int:
+        found = self.request("GET", f"/v1/entries?state={state}")[1]["entries"]
+        for one in found:
             note.add((one["backend"], one["key"]))
-            self.request("POST", f"/v1/entries/{one['id']}/retry", admin=True)
-        return len(dead)
+            self.request("POST", f"/v1/entries/{one['id']}/{verb}", admin=True)
+        return len(found)
 
     def close(self) -> None:
         self.kill_if_alive()

@@ -140,6 +140,7 @@ class Play:
 
     def _drained(self) -> bool:
         self.result.dead_letters_retried += self.world.retry_dead(self.books.out_of_turn)
+        self.world.release_held(self.books.out_of_turn)
         return self.world.drained()
 
     def _left(self) -> str:
