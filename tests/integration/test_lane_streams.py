@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.verdict import Rejected, Throttled, Uncertain, Unreachable
+from adapters.verdict import Rejected, Throttled, Uncertain, Unreachable, Verdict
 from storage.entry import Claim, Receipt
 from tests.builders import an_entry
 from tests.lane_world import LaneWorld, a_kind, lane_world, proof, receipt, until
@@ -152,8 +152,17 @@ async def test_no_more_is_claimed_than_goes_on_the_wire(tmp_path: Path) -> None:
         await world.accept(*[an_entry(f"u{n}", kind="update") for n in range(30)])
         await world.accept(*[an_entry(f"r{n}", kind="record") for n in range(30)])
 
+        looked = asyncio.Event()
+
+        async def later(claims: Sequence[Claim]) -> list[Verdict]:
+            await looked.wait()
+            return proof(claims)
+
+        world.adapter.script = [later, later]
+
         await world.lane.step()
         counts = (await world.outbox.looks.census(now=world.clock.now()))["events"]
+        looked.set()
         await world.lane.settled()
 
         assert counts.leased == sum(len(sent) for sent in world.adapter.sent) == 2
