@@ -222,6 +222,13 @@ class LaneWorld:
             self.clock.advance(await self.step())
         return rounds
 
+    async def deliver(self, *keys: str) -> None:
+        """Entries of these keys come in and go out, one after the other, a second apart."""
+        for key in keys:
+            await self.accept(key)
+            await self.step()
+            self.clock.advance(1)
+
     async def restart(self) -> None:
         """Another lane of the same backend, as after a restart of the agent."""
         self.lane = self.make_lane()

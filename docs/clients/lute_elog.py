@@ -51,6 +51,10 @@ TRIGGERS = {
     "run_end": "END_OF_RUN",
     "param_is": "RUN_PARAM_IS_VALUE",
 }
+TRIGGER_ARGUMENTS = {
+    "run_param_name": ("trig_param", "run_param_name"),
+    "run_param_value": ("trig_param_val", "run_param_val", "run_param_value"),
+}
 # Fields of the eLog's form, and what the agent calls them.
 FORM = {"log_text": "text", "log_title": "title", "author": "author", "shift": "shift"}
 FORM.update(run_num="run", parent="reply_to", log_tags="tags", log_emails="emails")
@@ -82,17 +86,19 @@ def post_elog_workflow(
     """Define a workflow: `executable` runs with `wf_params` at `location` upon `trigger`.
 
     `trigger`: manual, run_start, run_end, or param_is, which needs `trig_param` (the name of a run
-    parameter) and `trig_param_val`. A refusal is logged, as LUTE has no way to return it.
+    parameter) and `trig_param_val`; `run_param_name` and `run_param_val` or `run_param_value` do as
+    well. A refusal is logged, as LUTE has no way to return it.
     """
     if trigger not in TRIGGERS:
         raise NotImplementedError("there is no trigger %r" % (trigger,))
     said = {"name": name, "executable": executable, "parameters": wf_params}
     said.update(trigger=TRIGGERS[trigger], location=location)
     if trigger == "param_is":
-        if "trig_param" not in trig_args or "trig_param_val" not in trig_args:
-            raise RuntimeError("the trigger param_is needs trig_param and trig_param_val")
-        said["run_param_name"] = trig_args["trig_param"]
-        said["run_param_value"] = trig_args["trig_param_val"]
+        for field, names in TRIGGER_ARGUMENTS.items():
+            given = [trig_args[one] for one in names if one in trig_args]
+            if not given:
+                raise RuntimeError("the trigger param_is needs trig_param and trig_param_val")
+            said[field] = given[0]
     _, told, _ = elog_http_request(
         exp, endpoint="%s/ws/create_update_workflow_def" % exp, request_type="POST", json=said
     )

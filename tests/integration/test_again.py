@@ -33,13 +33,6 @@ def world(tmp_path: Path) -> Iterator[LaneWorld]:
         yield made
 
 
-async def deliver(world: LaneWorld, *keys: str) -> None:
-    for key in keys:
-        await world.accept(key)
-        await world.step()
-        world.clock.advance(1)
-
-
 async def send_again(world: LaneWorld, *keys: str) -> None:
     receipts, _ = await world.outbox.looks.list_receipts()
     ids = [one["entry_id"] for one in receipts if one["key"] in keys]
@@ -52,7 +45,7 @@ async def send_again(world: LaneWorld, *keys: str) -> None:
 async def test_what_the_backend_still_holds_is_found_and_not_sent_a_second_time(
     world: LaneWorld,
 ) -> None:
-    await deliver(world, "a")
+    await world.deliver("a")
     world.clock.advance(3600)
     sent_at = world.clock.now()
     await send_again(world, "a")
@@ -67,7 +60,7 @@ async def test_what_the_backend_still_holds_is_found_and_not_sent_a_second_time(
 
 
 async def test_what_is_lost_is_looked_for_twice_and_sent_as_it_was(world: LaneWorld) -> None:
-    await deliver(world, "a")
+    await world.deliver("a")
     (first,) = world.adapter.claims
     world.clock.advance(3600)
     await send_again(world, "a")
@@ -83,7 +76,7 @@ async def test_what_is_lost_is_looked_for_twice_and_sent_as_it_was(world: LaneWo
 
 async def test_without_the_setting_nothing_is_kept(tmp_path: Path) -> None:
     with lane_world(tmp_path) as world:
-        await deliver(world, "a")
+        await world.deliver("a")
         page = await world.outbox.looks.delivered(meant(), limit=9)
 
     assert [one.kept for one in page.receipts] == [False]
@@ -131,9 +124,9 @@ async def kept(world: LaneWorld) -> str:
 async def test_payloads_stay_for_their_days_and_receipts_longer(
     world: LaneWorld, days: float, left: str
 ) -> None:
-    await deliver(world, "a")
+    await world.deliver("a")
     world.clock.advance(DAY_MS / 1000)
-    await deliver(world, "b")
+    await world.deliver("b")
 
     await duties(world, receipts={"keep_payload_days": days}).expire_receipts()
 
@@ -145,7 +138,7 @@ async def test_payloads_stay_for_their_days_and_receipts_longer(
 async def test_where_room_is_short_what_is_only_kept_gives_way(
     world: LaneWorld, least: int, left: str
 ) -> None:
-    await deliver(world, "a", "b")
+    await world.deliver("a", "b")
 
     await duties(world, limits={"min_free_bytes": least}).make_room()
 

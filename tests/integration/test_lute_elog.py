@@ -144,6 +144,9 @@ def test_a_workflow_is_defined_with_the_servers_own_names(agent: CliServer) -> N
     said = (EXP, "smd", "/bin/smd.sh", "-e x")
     assert lute.post_elog_workflow(*said) is None
     lute.post_elog_workflow(*said, trigger="param_is", trig_param="SmdComplete", trig_param_val="1")
+    lute.post_elog_workflow(
+        *said, trigger="param_is", run_param_name="SmdComplete", run_param_val="1"
+    )
 
     plain = {
         "experiment": EXP,
@@ -156,7 +159,7 @@ def test_a_workflow_is_defined_with_the_servers_own_names(agent: CliServer) -> N
     on_value = {"run_param_name": "SmdComplete", "run_param_value": "1"}
     assert told(agent) == [
         ("elog", "workflow", plain),
-        ("elog", "workflow", {**plain, "trigger": "RUN_PARAM_IS_VALUE", **on_value}),
+        *[("elog", "workflow", {**plain, "trigger": "RUN_PARAM_IS_VALUE", **on_value})] * 2,
     ]
 
 

@@ -35,13 +35,6 @@ def world(tmp_path: Path) -> Iterator[LaneWorld]:
         yield made
 
 
-async def deliver(world: LaneWorld, *keys: str) -> None:
-    for key in keys:
-        await world.accept(key)
-        await world.step()
-        world.clock.advance(1)
-
-
 def meant(**changes: Any) -> Meant:
     return Meant(**{"backend": "events", "url": URLS["events"], "until": WIDE, **changes})
 
@@ -61,7 +54,7 @@ def told(page: VerifiedPage) -> dict[str, str]:
 async def test_each_receipt_is_asked_for_and_what_nobody_can_tell_is_not_missing(
     world: LaneWorld,
 ) -> None:
-    await deliver(world, *"abcdef")
+    await world.deliver(*"abcdef")
     parked, held, bug = Parked("no reader", scope="x"), Held("who knows"), ValueError("a bug")
     world.adapter.holdings = [True, False, None, parked, held, bug]
 
@@ -82,7 +75,7 @@ async def test_each_receipt_is_asked_for_and_what_nobody_can_tell_is_not_missing
 async def test_trouble_of_the_backend_ends_a_page_and_is_told_by_the_next(
     world: LaneWorld, trouble: Exception
 ) -> None:
-    await deliver(world, *"abc")
+    await world.deliver(*"abc")
     world.adapter.holdings = [True, trouble, trouble]
 
     first = await page_of(world)
@@ -98,7 +91,7 @@ async def test_trouble_of_the_backend_ends_a_page_and_is_told_by_the_next(
 async def test_one_lost_answer_is_of_one_receipt_and_three_in_a_row_of_the_backend(
     world: LaneWorld,
 ) -> None:
-    await deliver(world, *"abcde")
+    await world.deliver(*"abcde")
     lost = Uncertain("no answer")
     world.adapter.holdings = [lost, lost, True, lost, lost]
     assert list(told(await page_of(world)).values()) == [
@@ -111,7 +104,7 @@ async def test_one_lost_answer_is_of_one_receipt_and_three_in_a_row_of_the_backe
 
 
 async def test_a_page_ends_after_a_moment_and_goes_on_where_it_ended(world: LaneWorld) -> None:
-    await deliver(world, *"abc")
+    await world.deliver(*"abc")
 
     def slow() -> bool:
         world.clock.advance(PAGE_SECONDS + 1)
@@ -125,7 +118,7 @@ async def test_a_page_ends_after_a_moment_and_goes_on_where_it_ended(world: Lane
 
 
 async def test_a_backend_that_rests_or_is_paused_is_not_asked(world: LaneWorld) -> None:
-    await deliver(world, "a")
+    await world.deliver("a")
     world.adapter.script = [Unreachable("no route")]
     await world.accept("b")
     await world.step()
