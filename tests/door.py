@@ -65,6 +65,7 @@ class Door:
         self.nudged: list[str] = []
         self.stopped_loop: str | None = None
         self.outbox: Outbox
+        self.listener: Listener
         self._bounds = bounds or Bounds()
         self._patience = patience
         self._limits = (max_connections_per_uid, max_request_bytes)
@@ -161,14 +162,14 @@ class Door:
             put_database(self.home / "state")
             self.outbox = Outbox(self.home / "state", URLS)
             self.outbox.recover(0)
-            listener = self._listener()
-            listener.begin()
+            self.listener = self._listener()
+            self.listener.begin()
         except BaseException as exc:
             self._ready.set_exception(exc)
             raise
         self._ready.set_result(None)
         await self._stop.wait()
-        await listener.end()
+        await self.listener.end()
         self.outbox.close()
 
     def _listener(self) -> Listener:

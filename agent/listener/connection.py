@@ -59,6 +59,7 @@ class Connection(HttpToolsProtocol):
         self._header_bytes = 0
         self._last_word: Refusal | None = None
         self._unwanted = False
+        self._last_of_all = False
         self.phase = Phase.NOTHING
         self.parted = False
 
@@ -131,6 +132,8 @@ class Connection(HttpToolsProtocol):
             self._refuse_headers()
             return
         super().on_headers_complete()
+        if self._last_of_all:
+            self.cycle.keep_alive = False
         self.phase = Phase.BODY
         self.scope["state"]["exchange"] = self.cycle
 
@@ -157,6 +160,16 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed as HTTP gets a problem, too."""
         self._end(400, msg)
+
+    def shutdown(self) -> None:
+        """The agent stops. Whoever has just connected, or has begun to ask, is still served once.
+
+        Else a producer's first bytes would meet a broken pipe whenever the settings are reloaded.
+        """
+        if self.cycle is None or self.phase is Phase.HEADERS:
+            self._last_of_all = True
+        else:
+            super().shutdown()
 
     def let_go(self) -> None:
         """The agent stops: end what is not yet a whole request."""

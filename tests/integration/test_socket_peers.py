@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from agent.listener.connection import Connection, Phase
 from agent.listener.peers import Patience
 from tests.door import Door
 from tests.door_client import Answer, dial, event, listen, parsed, speak
@@ -141,6 +142,29 @@ def test_half_a_request_behind_a_whole_one_neither(door: Door) -> None:
 
     assert [one.status for one in answers] == [202, 400]
     assert door.rows() == [(1,)]
+
+
+@pytest.mark.parametrize("begun", [0, 20], ids=["has just connected", "has begun to ask"])
+def test_a_stop_serves_whoever_came_before_it(begun: int) -> None:
+    said = a_request(event())
+    with Door() as door, dial(door.socket) as connection:
+        connection.sendall(said[:begun])
+        phase = Phase.HEADERS if begun else Phase.NOTHING
+        wait_until(lambda: [one.phase for one in open_now(door)] == [phase], 10)
+        stopping = threading.Thread(target=lambda: door.run(door.listener.end()))
+        stopping.start()
+        wait_until(lambda: not door.listener.servers[0].is_serving(), 10)
+        connection.sendall(said[begun:])
+        (answer,) = parsed(listen(connection))
+        stopping.join()
+
+        assert answer.status == 202
+        assert answer.headers["connection"] == "close"
+        assert door.rows() == [(1,)]
+
+
+def open_now(door: Door) -> list[Connection]:
+    return [one for one in door.listener.server_state.connections if isinstance(one, Connection)]
 
 
 def test_who_leaves_in_the_middle_leaves_nothing(door: Door) -> None:
