@@ -5,7 +5,7 @@ it turns claims into verdicts (`adapters/verdict.py`).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from adapters.auth.options import AuthOptions
 from adapters.preview import Preview
+from adapters.reading import Reader, Resource
 from adapters.verdict import Verdict
 from storage.entry import Address, Claim, Delivered, Doubt, Receipt, Resolution
 
@@ -147,6 +148,7 @@ class BackendKind:
     as its adapter has learnt them by now; the lane obeys. `resolve`: finds out what an open
     payload leaves out, while the producer waits a moment: the adapter, the kind of entry, its
     payload, its created_at (epoch ms); None: it cannot be told now. Raises DeliveryError.
+    `reader`: makes what asks it questions, `resources` says in words what can be asked.
     `check_auth`: judges `auth` beside the backend's options: (key below the backend, what is
     wrong) pairs.
     """
@@ -164,3 +166,5 @@ class BackendKind:
     limits: Callable[[Any], Sequence[Limit]] = lambda _: ()
     resolve: Resolve | None = None
     check_auth: CheckAuth = one_account
+    reader: "Callable[[Site], Reader] | None" = None
+    resources: Mapping[str, Resource] = field(default_factory=dict)

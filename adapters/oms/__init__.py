@@ -1,0 +1,1 @@
+"""The `oms` kind: CMS OMS, which is only asked."""

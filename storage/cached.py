@@ -1,0 +1,50 @@
+"""The values of the read cache: answers that were fetched once, and small facts beside them.
+
+Frozen, no I/O. What they mean is for the readers in `adapters/`; the cache only keeps them. All
+times are epoch ms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is known of a kept answer without loading its data.
+
+    `key`: the question in one canonical form. `family`: answers of one family may imply each
+    other. `about`: JSON of the reader's own, that says what was asked. `fetched_at`: when its
+    fetch began: nothing in it is older. `settled`: the reader took it for final then.
+    """
+
+    key: str
+    family: str
+    fetched_at: int
+    complete: bool
+    settled: bool
+    about: Mapping[str, Any] = field(default_factory=dict)
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept answer. `data` and `meta` are JSON, as the reader made them."""
+
+    label: Label
+    data: Any
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something small that a reader remembers of its backend: the state of a run, say.
+
+    `value` is JSON; `seen_at`: when it was last seen so; `since`: when it was first seen so, or
+    None while it was never seen otherwise.
+    """
+
+    name: str
+    value: Any
+    seen_at: int
+    since: int | None = None
