@@ -9,7 +9,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from storage.cached import Fact, Kept, Label
+from storage.cached import Fact, Kept, Label, Queued
+
+__all__ = [
+    "UNKNOWN",
+    "WRONG",
+    "Fetched",
+    "Misasked",
+    "NotKept",
+    "Parameters",
+    "Plan",
+    "Progress",
+    "Question",
+    "Queued",
+    "Reader",
+    "Recalled",
+    "Resource",
+    "Shelf",
+    "recall_exactly",
+]
 
 UNKNOWN = 404
 WRONG = 422
@@ -137,17 +155,6 @@ class Shelf(Protocol):
         remembered one changes nothing.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """An entry of our own outbox that its backend does not have yet."""
-
-    id: str
-    kind: str
-    payload: Mapping[str, Any]
-    state: str
-    accepted_at: int
 
 
 class Reader(Protocol):

@@ -1,4 +1,5 @@
-"""The values of the read cache: answers that were fetched once, and small facts beside them.
+"""The values of the read cache: answers that were fetched once, and small facts beside them;
+and what waits in the outbox, as a reader sees it.
 
 Frozen, no I/O. What they mean is for the readers in `adapters/`; the cache only keeps them. All
 times are epoch ms.
@@ -48,3 +49,40 @@ class Fact:
     value: Any
     seen_at: int
     since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An entry of our own outbox that its backend does not have yet.
+
+    `state`: pending, leased or held.
+    """
+
+    id: str
+    kind: str
+    payload: Mapping[str, Any]
+    state: str
+    accepted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A question that was answered from the cache because the backend was away.
+
+    `question` is JSON: what it takes to ask it again.
+    """
+
+    scope: str
+    key: str
+    question: Any
+    wanted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """How much is kept of one backend. `bytes`: as stored; `oldest_at`: None when nothing is."""
+
+    answers: int = 0
+    bytes: int = 0
+    oldest_at: int | None = None
+    settled: int = 0
