@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from storage import cache_facts, cache_rows
 from storage.cache_file import CacheFile, Tell, Unusable
 from storage.cache_rows import Found
-from storage.cached import Fact, Kept, Label, Stock, Wanted
+from storage.cached import Fact, Kept, Label, OpenQuestion, Stock
 from storage.dialect import storable
 
 R = TypeVar("R")
@@ -64,10 +64,10 @@ class Cache:
 
         `question` is JSON.
         """
-        one = Wanted(storable(scope), storable(key), question, self._now())
+        one = OpenQuestion(storable(scope), storable(key), question, self._now())
         await self.write(partial(cache_facts.want, wanted=one))
 
-    async def wanted(self, limit: int = 100) -> list[Wanted]:
+    async def wanted(self, limit: int = 100) -> list[OpenQuestion]:
         """What is to be asked again, those first that wait longest."""
         return await self.read(partial(cache_facts.wants, now=self._now(), limit=limit), [])
 

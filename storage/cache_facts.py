@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from storage.cache_rows import as_text, seal
-from storage.cached import Fact, Wanted
+from storage.cached import Fact, OpenQuestion
 from storage.dialect import in_chunks, storable
 
 WANTED_MS = 24 * 3600 * 1000  # who asked yesterday asks again
@@ -77,7 +77,7 @@ def note(connection: Connection, scope: str, seen: Mapping[str, Fact]) -> None:
         )
 
 
-def want(connection: Connection, wanted: Wanted) -> None:
+def want(connection: Connection, wanted: OpenQuestion) -> None:
     """Remember a question. The oldest go when there are too many."""
     question = as_text(wanted.question)
     connection.execute(
@@ -105,7 +105,7 @@ def want(connection: Connection, wanted: Wanted) -> None:
     )
 
 
-def wants(connection: Connection, *, now: int, limit: int) -> list[Wanted]:
+def wants(connection: Connection, *, now: int, limit: int) -> list[OpenQuestion]:
     """The questions that wait, those first that wait longest."""
     rows = connection.execute(
         text(
@@ -115,7 +115,7 @@ def wants(connection: Connection, *, now: int, limit: int) -> list[Wanted]:
         {"then": now - WANTED_MS, "most": WANTS},
     ).all()
     sound = [
-        Wanted(row.scope, row.key, json.loads(row.question), row.wanted_at)
+        OpenQuestion(row.scope, row.key, json.loads(row.question), row.wanted_at)
         for row in rows
         if row.sum == seal(row.scope, row.key, row.question, row.wanted_at)
     ]

@@ -66,7 +66,7 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OpenQuestion:
     """A question that was answered from the cache because the backend was away.
 
     `question` is JSON: what it takes to ask it again.

@@ -6,7 +6,7 @@ that meets damage is taken again on the database that takes its place.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from storage import lists
+from storage.cached import Queued
 from storage.census import Census, census, rates, waiting_in
 from storage.delivered import DeliveredPage, Meant, delivered_page
 from storage.edit import Editable, editable
@@ -22,6 +23,7 @@ from storage.engine import reading_engine
 from storage.entry import Pause, Rest
 from storage.errors import DiskRefused, disk_refusal, is_damage
 from storage.pauses import read_pauses
+from storage.queued import PAGE, QueuedPage, queued_page
 from storage.resend import Again, judge_again
 from storage.rests import read_rests
 from storage.wrecks.salvaged import Salvaged, unseen
@@ -91,6 +93,24 @@ class Looks:
     async def show(self, id_: str) -> dict[str, Any] | None:
         """Everything about one entry."""
         return await self._read(partial(lists.show_entry, id_=id_))
+
+    async def queued(
+        self, backend: str, kinds: Collection[str], *, limit: int = 10_000
+    ) -> QueuedPage:
+        """What waits of these kinds, with payloads, oldest first: as many as `limit`, in one page.
+
+        Made of several looks, so that none is long.
+        """
+        entries: list[Queued] = []
+        page = QueuedPage([], 0)
+        whole = True
+        while page.after is not None and len(entries) < limit:
+            some = min(PAGE, limit - len(entries))
+            look = partial(queued_page, backend=backend, kinds=kinds, limit=some, after=page.after)
+            page = await self._read(look)
+            entries += page.entries
+            whole = whole and page.whole
+        return QueuedPage(entries, page.after, whole)
 
     async def delivered(self, meant: Meant, **page: Any) -> DeliveredPage:
         """A page of receipts as a verb needs them; `page` as for `delivered_page`."""

@@ -4,10 +4,12 @@ Promises: changes no byte; reads only while it holds off a start (a shared insta
 that what it sees is one moment. See facts, section 5, for why both ways of opening are needed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -18,11 +20,14 @@ from storage.entry import Pause, Rest
 from storage.errors import is_damage
 from storage.lock import InstanceLock
 from storage.pauses import read_pauses
+from storage.queued import QueuedPage, queued_in
 from storage.rests import read_rests
 from storage.schema import SCHEMA_REVISION
 from storage.upgrade import SchemaError
 from storage.wrecks.salvaged import Salvaged, unseen
 from storage.wrecks.wal import read_log
+
+R = TypeVar("R")
 
 DATABASE = "outbox.db"
 LOCK = "agent.lock"
@@ -70,8 +75,24 @@ def read_still(state_dir: Path, urls: Mapping[str, str], *, now: int) -> Still:
             return Still({}, [], {}, never_used=True)
     except PermissionError as exc:
         raise Unreadable(state_dir, str(exc.strerror)) from exc
+    return _looked(state_dir, partial(_still, urls=urls, now=now))
+
+
+def read_queued(
+    state_dir: Path, backend: str, kinds: Collection[str], *, limit: int = 10_000
+) -> QueuedPage:
+    """What waits of these kinds, oldest first, in one page. Raises as `read_still`."""
+    try:
+        if not (state_dir / DATABASE).exists():
+            return QueuedPage([])
+    except PermissionError as exc:
+        raise Unreadable(state_dir, str(exc.strerror)) from exc
+    return _looked(state_dir, partial(queued_in, backend=backend, kinds=kinds, limit=limit))
+
+
+def _looked(state_dir: Path, look: Callable[[Connection], R]) -> R:
     with _held_off(state_dir / LOCK):
-        return _read(state_dir / DATABASE, urls, now)
+        return _read(state_dir / DATABASE, look)
 
 
 @contextmanager
@@ -90,7 +111,19 @@ def _held_off(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _read(path: Path, urls: Mapping[str, str], now: int) -> Still:
+def _still(connection: Connection, *, urls: Mapping[str, str], now: int) -> Still:
+    rests = read_rests(connection, urls)
+    return Still(
+        census(connection, now=now),
+        rests,
+        rates(connection, now=now),
+        read_pauses(connection),
+        waiting_in(connection, [(one.backend, one.scope) for one in rests if one.scope]),
+        unseen(connection),
+    )
+
+
+def _read(path: Path, look: Callable[[Connection], R]) -> R:
     engine = reading_engine(path, daemon_is_down=True)
     try:
         path.open("rb").close()
@@ -99,15 +132,7 @@ def _read(path: Path, urls: Mapping[str, str], now: int) -> Still:
             raise Damaged(path, damage)
         with engine.begin() as connection:
             _check_revision(connection, path)
-            rests = read_rests(connection, urls)
-            return Still(
-                census(connection, now=now),
-                rests,
-                rates(connection, now=now),
-                read_pauses(connection),
-                waiting_in(connection, [(one.backend, one.scope) for one in rests if one.scope]),
-                unseen(connection),
-            )
+            return look(connection)
     except OSError as exc:
         raise Unreadable(path, exc.strerror or "cannot be opened") from exc
     except DBAPIError as exc:
