@@ -5,12 +5,10 @@ not what it was is moved aside (one such is kept) and another takes its place; w
 rows is for the caller to check.
 """
 
-import fcntl
 import os
 import shutil
 import sqlite3
 import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from storage.cache_lock import CacheLock, Hanging
 from storage.cache_schema import TABLES, VERSION
 from storage.engine import file_uri
 
@@ -28,7 +27,6 @@ Tell = Callable[..., None]
 Place = tuple[int, int] | None  # device and inode
 
 PATIENCE_MS = 2000  # others write for milliseconds; who takes longer hangs
-LOOK_SECONDS = 0.01
 TRIES = 3
 BESIDE = ("-journal", "-wal", "-shm")
 
@@ -36,7 +34,7 @@ BESIDE = ("-journal", "-wal", "-shm")
 # LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL, TOOBIG, NOLFS, AUTH.
 _MOMENT = frozenset({3, 5, 6, 7, 8, 9, 10, 13, 14, 15, 18, 22, 23})
 _SIZES = frozenset({7, 18})  # NOMEM, TOOBIG: a row that reads so was small when it was written
-_IOERR = 10
+_IOERR, _READONLY = 10, 8
 _NOT_UTF8 = "Could not decode to UTF-8"
 
 
@@ -70,7 +68,7 @@ class CacheFile:
         self._place: Place = None
         self._writable = False
         self._writing = False
-        self._lock: int | None = None
+        self._lock = CacheLock(path.with_name(path.name + ".lock"))
 
     def run(
         self,
@@ -87,13 +85,15 @@ class CacheFile:
         place: Place = None
         for _ in range(TRIES):
             try:
-                with self._held(fcntl.LOCK_SH):
+                with self._held(alone=False):
                     return self._attempt(work, writes=writes, patience_ms=patience_ms)
             except _TROUBLE as exc:
                 place = self._place
                 self._let_go()
                 reason = _words(exc)
-                if _is_damage(exc, writes=writes):
+                # The file says of itself that it may not be written, as no file of ours does.
+                refuses = _code(exc, whole=True) == _READONLY and self._writable
+                if refuses or _is_damage(exc, writes=writes):
                     self._begin_anew(reason, place, damaged=not isinstance(exc, _OtherVersion))
                 elif isinstance(exc, OSError) or _code(exc) != _IOERR:
                     raise Unusable(reason) from exc
@@ -104,9 +104,7 @@ class CacheFile:
     def close(self) -> None:
         """Close it. It is opened again when it is used again."""
         self._let_go()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.close()
 
     def _attempt(
         self, work: Callable[[Connection], R], *, writes: bool, patience_ms: int | None
@@ -224,7 +222,7 @@ class CacheFile:
     def _begin_anew(self, reason: str, place: Place, *, damaged: bool) -> None:
         """Take the file out of the way, unless another process has. Raises Unusable."""
         try:
-            with self._held(fcntl.LOCK_EX):
+            with self._held(alone=True):
                 if self._where() != place:
                     return
                 for path in self._beside():
@@ -239,40 +237,12 @@ class CacheFile:
         self._tell("cache.damaged" if damaged else "cache.renewed", reason=reason)
 
     @contextmanager
-    def _held(self, kind: int) -> Iterator[None]:
-        """Hold the lock: shared to use the file, alone to put another in its place.
-
-        Where there can be no lock file, nothing can be put in its place, either.
-        """
-        descriptor = self._lock_file()
-        if descriptor is None:
-            yield
-            return
-        deadline = time.monotonic() + PATIENCE_MS / 1000
-        while not _locked(descriptor, kind):
-            if time.monotonic() > deadline:
-                raise Unusable("another process hangs while it uses it")
-            time.sleep(LOOK_SECONDS)
+    def _held(self, *, alone: bool) -> Iterator[None]:
         try:
-            yield
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-    def _lock_file(self) -> int | None:
-        path = self.path.with_name(self.path.name + ".lock")
-        for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
-            if self._lock is None:
-                with suppress(OSError):
-                    self._lock = os.open(path, flags | os.O_CLOEXEC, 0o640)
-        return self._lock
-
-
-def _locked(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+            with self._lock.held(alone=alone, patience_ms=PATIENCE_MS):
+                yield
+        except Hanging as exc:
+            raise Unusable("another process hangs while it uses it") from exc
 
 
 def _set_aside(path: Path, aside: Path) -> None:
@@ -295,9 +265,10 @@ def _original(raised: BaseException) -> BaseException | None:
     return raised.orig if isinstance(raised, DBAPIError) else raised
 
 
-def _code(raised: BaseException) -> int | None:
-    code = getattr(_original(raised), "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
+def _code(raised: BaseException, *, whole: bool = False) -> int | None:
+    """SQLite's primary code of an error, or the `whole` extended one."""
+    code: int | None = getattr(_original(raised), "sqlite_errorcode", None)
+    return code if code is None or whole else code & 0xFF
 
 
 def _words(raised: BaseException) -> str:

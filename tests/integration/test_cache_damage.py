@@ -70,14 +70,13 @@ def overwrite(path: Path, content: bytes) -> None:
         file.truncate()
 
 
-STEP = 512
-
-
-@pytest.mark.parametrize("bits", [0xFF, 0x04], ids=["a byte", "a bit"])
-async def test_a_flip_anywhere_between_two_uses(whole: bytes, tmp_path: Path, bits: int) -> None:
+@pytest.mark.parametrize(("bits", "step"), [(0xFF, 512), (0x04, 1280)], ids=["a byte", "a bit"])
+async def test_a_flip_anywhere_between_two_uses(
+    whole: bytes, tmp_path: Path, bits: int, step: int
+) -> None:
     path = tmp_path / "cache.db"
     survived = 0
-    places = [*range(0, 100, 5), *range(100, len(whole), STEP)]
+    places = [*range(0, 16, 5), *range(16, 29), *range(30, 100, 5), *range(100, len(whole), step)]
     for number, place in enumerate(places):
         content = bytearray(whole)
         content[(place + number * 7) % len(content) if place >= 100 else place] ^= bits
@@ -90,7 +89,7 @@ async def test_a_flip_anywhere_between_two_uses(whole: bytes, tmp_path: Path, bi
 
 async def test_a_flip_anywhere_while_it_is_open(whole: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
-    for number, place in enumerate(range(0, len(whole), 2 * STEP)):
+    for number, place in enumerate(range(0, len(whole), 1024)):
         path.unlink(missing_ok=True)
         path.write_bytes(whole)
         async with cache_at(path) as world:
