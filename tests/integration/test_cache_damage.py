@@ -2,7 +2,11 @@
 
 import asyncio
 import os
+import random
+import sqlite3
+import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,8 +15,10 @@ from storage.cached import Fact
 from tests.builders import NOW
 from tests.cache_world import World, an_answer, cache_at
 
+NOISE = random.Random(7)
 ANSWERS = {
-    str(number): [{"run": number, "text": "x" * (number * 400 % 3000)}] for number in range(12)
+    str(number): [{"run": number, "text": NOISE.randbytes(number * 200 % 1500).hex()}]
+    for number in range(12)
 }
 FACTS = {f"run {number}": {"state": "open", "number": number} for number in range(8)}
 
@@ -70,7 +76,7 @@ def overwrite(path: Path, content: bytes) -> None:
         file.truncate()
 
 
-@pytest.mark.parametrize(("bits", "step"), [(0xFF, 512), (0x04, 1280)], ids=["a byte", "a bit"])
+@pytest.mark.parametrize(("bits", "step"), [(0xFF, 1024), (0x04, 2560)], ids=["a byte", "a bit"])
 async def test_a_flip_anywhere_between_two_uses(
     whole: bytes, tmp_path: Path, bits: int, step: int
 ) -> None:
@@ -89,7 +95,7 @@ async def test_a_flip_anywhere_between_two_uses(
 
 async def test_a_flip_anywhere_while_it_is_open(whole: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
-    for number, place in enumerate(range(0, len(whole), 1024)):
+    for number, place in enumerate(range(0, len(whole), 2048)):
         path.unlink(missing_ok=True)
         path.write_bytes(whole)
         async with cache_at(path) as world:
@@ -201,6 +207,24 @@ async def test_one_who_has_it_open_follows_when_another_begins_it_anew(
         await two.shelf.put(an_answer("more"))
         assert await one.shelf.get("more") is not None
     assert (one.events, two.events) == (["cache.damaged"], [])
+
+
+async def test_the_data_of_another_answer_is_no_answer(whole: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        others = zlib.compress(b"[1]")
+        connection.execute("UPDATE answer SET data = ? WHERE key = '3'", (others,))
+        connection.execute("UPDATE answer SET about = '{}' WHERE key = '4'")
+        connection.execute("UPDATE fact SET value = '1' WHERE name = 'run 3'")
+        connection.execute("UPDATE want SET question = '1'")
+    async with cache_at(path) as world:
+        assert await world.shelf.get("3") is None
+        assert await world.shelf.get("4") is None
+        assert await check(world) == len(ANSWERS) - 2
+        assert "run 3" not in await world.shelf.facts(list(FACTS))
+        assert await world.cache.wanted() == []
+    assert world.events == ["cache.damaged", "cache.damaged"]
 
 
 async def test_pins_count_again_after_damage(tmp_path: Path) -> None:
