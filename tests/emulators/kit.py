@@ -7,6 +7,7 @@ Control, also from outside:
     POST /_emulator/faults {"mode": ...}  switch a fault on (see Fault); {} switches all off
     GET  /_emulator/requests              counts per "METHOD path"
     GET  /_emulator/counts                what it held and did per key, where it counts that
+    POST /_emulator/OTHER {...}           for the emulator's own `control`, if it has one
 """
 
 import argparse
@@ -105,6 +106,9 @@ class Faulty:
                 return dict(self.requests)
             case "/_emulator/counts":
                 return getattr(self.emulator, "counts", dict)()
+            case path if path != "/_emulator/faults" and hasattr(self.emulator, "control"):
+                what = path.removeprefix("/_emulator/")
+                return self.emulator.control(what, json.loads(body or b"{}"))
             case _:
                 wanted = json.loads(body or b"{}")
                 self.faults = [Fault(**wanted)] if wanted else []
