@@ -2,12 +2,16 @@
 
     with Served(OmsEmulator()) as served:      # served.url + "/agg/api" is the API's address
 
-`world` is what it holds (oms_world.py), `rules` what the sheet leaves open (oms_query.py).
-Other switches:
+`world` is what it holds (oms_world.py), `rules` what the sheet leaves open (oms_query.py),
+`gate` who may come in (oms_gate.py), by tokens of `sso` (oms_sso.py), which is on the same port.
+From outside: oms_control.py. Other switches:
 `lacks`: attributes that this server does not have, by resource (2021: no `era` of runs, ...);
 `loose`: how far the total of `hltpathinfo` is from the number of its rows;
 `overcounts`: how many rows fewer than the total every collection has;
-`grows`: rows that the total gains with each answer, as when rows come between pages;
+`grows`: how much the total gains after each answer, though no row comes;
+`afterwards`: called after each answer of rows, to change something between two pages;
+`refusals`: JSON:API errors that the next questions get, one each, such as
+`BadRequest("INTERNAL_SERVER_ERROR", "...", 500)`;
 `doubled_scheme`: whether links say `https://https://`, as the real ones do;
 `media_type`: of JSON answers, which is not known of the real one.
 Faults of the wire are the kit's: `served.fault("truncate", path="/runs")`.
@@ -17,6 +21,7 @@ Faults of the wire are the kit's: `served.fault("truncate", path="/runs")`.
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,8 +32,12 @@ from starlette.routing import Route
 from tests.emulators import oms_answers as answers
 from tests.emulators.kit import main
 from tests.emulators.oms_catalogue import CATALOGUE, RELATIONS, RESOURCES, Attributes
+from tests.emulators.oms_control import control
 from tests.emulators.oms_errors import BadRequest, not_found
+from tests.emulators.oms_gate import Gate
 from tests.emulators.oms_query import Filter, Query, Row, Rules, parse
+from tests.emulators.oms_services import listed, service
+from tests.emulators.oms_sso import Sso
 from tests.emulators.oms_world import World
 
 ROOT = "/agg/api/v1/"
@@ -43,6 +52,8 @@ class OmsEmulator:
         *,
         world: World | None = None,
         rules: Rules | None = None,
+        ways: tuple[str, ...] = (),
+        audience: str = "cmsoms-prod",
         lacks: dict[str, set[str]] | None = None,
         loose: int = -3,
         doubled_scheme: bool = True,
@@ -50,22 +61,37 @@ class OmsEmulator:
     ) -> None:
         self.world = world or World()
         self.rules = rules or Rules()
+        self.sso = Sso(lambda: self.world.now)
+        self.gate = Gate(self.sso, ways, audience)
         self.lacks = lacks or {}
         self.loose = loose
         self.doubled_scheme = doubled_scheme
         self.media_type = media_type
         self.overcounts = 0
         self.grows = 0
+        self.afterwards: Callable[[], object] = lambda: None
+        self.refusals: list[BadRequest] = []
+        self.queries: list[str] = []  # path and raw query string of each, in order
         self._grown = 0
-        self.queries: list[str] = []
         self.app = Starlette(
-            routes=[Route("/agg/api/v1/{path:path}", self.read, methods=["GET"])],
+            routes=[
+                Route(ROOT + "{path:path}", self.read, methods=["GET"]),
+                *self.sso.routes(),
+            ],
             exception_handlers={404: self.no_route, 405: self.wrong_method},
         )
         self.app.router.redirect_slashes = False
 
     def now(self) -> int:
         return int(self.world.now * 1000)
+
+    def counts(self) -> dict[str, int]:
+        """How many tokens were asked for, by kind, and how many questions came."""
+        return {**self.sso.requests, "questions": len(self.queries)}
+
+    def control(self, what: str, told: dict[str, Any]) -> Any:
+        """From another process (oms_control.py)."""
+        return control(self, what, told)
 
     def ledger(self) -> list[dict[str, Any]]:
         """The runs as they stand."""
@@ -74,15 +100,23 @@ class OmsEmulator:
     async def read(self, request: Request) -> Response:
         raw = request.scope["query_string"].decode("latin-1")
         self.queries.append(f"{request.url.path}?{raw}")
+        turned_away = self.gate.judge(request)
+        if turned_away is not None:
+            return turned_away
         base = f"https://https://{request.url.netloc}" if self.doubled_scheme else ""
         base = (base or f"http://{request.url.netloc}") + ROOT.rstrip("/")
         parts = [one for one in request.path_params["path"].split("/") if one]
         try:
+            if self.refusals:
+                raise self.refusals.pop(0)
             return self.answer(parts, raw, base)
         except BadRequest as exc:
             return exc.response(self.media_type)
 
     def answer(self, parts: list[str], raw: str, base: str) -> Response:
+        rows = service(parts, raw, self.world)
+        if rows is not None:
+            return self.json(listed("_".join(parts), rows))
         match parts:
             case [resource, "meta"] if resource in RESOURCES:
                 return self.catalogue(resource)
@@ -124,12 +158,15 @@ class OmsEmulator:
 
     def collection(self, query: Query, base: str, path: str) -> dict[str, Any]:
         rows = query.ordered(self.world.rows(query))
-        return answers.collection(query, rows, self.total(query, rows), base, path)
+        body = answers.collection(query, rows, self.total(query, rows), base, path)
+        self.afterwards()
+        return body
 
     def total(self, query: Query, rows: list[Row]) -> int:
-        self._grown += self.grows
         loose = self.loose if query.resource == "hltpathinfo" and rows else 0
-        return len(rows) + self.overcounts + self._grown + loose
+        total = len(rows) + self.overcounts + self._grown + loose
+        self._grown += self.grows
+        return total
 
     def one(self, query: Query, row_id: str) -> Row:
         for attribute, value in of_id(query.resource, row_id).items():
@@ -151,15 +188,12 @@ class OmsEmulator:
                 query.filters.append(Filter(key, "EQ", str(owner.attributes[key])))
                 break
         path = f"{resource}/{row_id}/{'relationships/' if linked else ''}{name}"
-        if linked or not single:
-            body = self.collection(query, base, path)
-            if linked:
-                rows = [{"id": one["id"], "type": one["type"]} for one in body["data"]]
-                body["data"] = rows[0] if single and rows else None if single else rows
-            return self.json(body)
-        rows_found = self.world.rows(query)
-        data = answers.resource(query, rows_found[0], base) if rows_found else None
-        return self.json({"data": data})
+        if linked:
+            return self.json(answers.identifiers(self.collection(query, base, path), single=single))
+        if not single:
+            return self.json(self.collection(query, base, path))
+        found = self.world.rows(query)
+        return self.json({"data": answers.resource(query, found[0], base) if found else None})
 
     def json(self, body: dict[str, Any], status: int = 200) -> Response:
         return Response(json.dumps(body), status, media_type=self.media_type)
@@ -184,9 +218,12 @@ def of_id(resource: str, row_id: str) -> dict[str, str]:
     return {"run_number": run}
 
 
-def make(_: argparse.Namespace) -> OmsEmulator:
-    return OmsEmulator()
+def make(arguments: argparse.Namespace) -> OmsEmulator:
+    return OmsEmulator(ways=tuple(arguments.way), audience=arguments.audience)
 
 
 if __name__ == "__main__":
-    main(make, argparse.ArgumentParser(prog="python -m tests.emulators.oms"))
+    options = argparse.ArgumentParser(prog="python -m tests.emulators.oms")
+    options.add_argument("--way", action="append", default=[], choices=["bearer", "cookie"])
+    options.add_argument("--audience", default="cmsoms-prod", help="whom tokens have to be for")
+    main(make, options)

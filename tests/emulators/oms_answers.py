@@ -84,10 +84,10 @@ def asked(query: Query, offset: int) -> str:
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in parts)
 
 
-def identifiers(query: Query, rows: list[Row], base: str, path: str) -> dict[str, Any]:
-    """What `/relationships/` tells: which, and nothing of them."""
-    whole = collection(query, rows, len(rows), base, path)
-    return {**whole, "data": [{"id": one["id"], "type": one["type"]} for one in whole["data"]]}
+def identifiers(body: dict[str, Any], *, single: bool) -> dict[str, Any]:
+    """What `/relationships/` tells: which rows, and nothing of them (as Crnk does)."""
+    rows = [{"id": one["id"], "type": one["type"]} for one in body["data"]]
+    return {**body, "data": (rows[0] if rows else None) if single else rows}
 
 
 def catalogue(attributes: Attributes) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from tests.emulators.oms_query import Row
 from tests.emulators.oms_rows import path_names, with_units
 from tests.emulators.oms_runs import Run, wobble
 
-OPEN_FILL = 9999
 ERAS = (
     ("2017B", "2017-06-01T00:00:00Z", "2017-07-01T00:00:00Z", 5750, 5920),
     ("2017H", "2017-11-10T00:00:00Z", "2017-11-20T00:00:00Z", 6380, 6400),
@@ -52,9 +51,9 @@ def a_fill(number: int, runs: list[Run]) -> Row:
         "start_time": first["start_time"],
         "end_time": last["end_time"],
         "start_stable_beam": first["start_time"],
-        "end_stable_beam": last["end_time"],
+        "end_stable_beam": last["end_time"],  # null, as the end is, while it goes on
         "stable_beams": True,
-        "duration": sum(run.attributes["duration"] for run in runs),
+        "duration": sum(run.attributes["duration"] or 0 for run in runs),
         **{name: first[name] for name in ("era", "energy", "b_field")},
         **{
             f"fill_type_{name}": first[f"fill_type_{name}"]

@@ -1,7 +1,14 @@
 """What the emulator of OMS holds, and how a test changes it.
 
 Rows about runs are made when they are asked for and kept until the run changes; other rows are
-in `tables`. `now` is the clock (epoch seconds) of everything that moves.
+in `tables`. `now` is the clock (epoch seconds); set it, and what goes on has moved:
+
+    world.now = 1_800_000_000
+    world.begin(500_001)        # one lumisection so far
+    world.tick(5)               # five more
+    world.end(500_001)          # `end_time` is set, `last_update` stays
+    world.transfer(500_001)     # `tier0_transfer`
+    world.change("lumisections", "500001_3", touch=False, pileup=31.0)
 """
 
 import time
@@ -13,9 +20,10 @@ from typing import Any
 from tests.emulators import oms_rows
 from tests.emulators.oms_catalogue import CATALOGUE, WITHOUT_CATALOGUE
 from tests.emulators.oms_groups import GRAINS, put_together
+from tests.emulators.oms_live import LAG, Going, new_run
 from tests.emulators.oms_query import Query, Row, written
-from tests.emulators.oms_runs import Run, a_run, example_runs
-from tests.emulators.oms_tables import example_tables
+from tests.emulators.oms_runs import SECTION_SECONDS, Run, a_run, example_runs
+from tests.emulators.oms_tables import a_fill, example_tables
 
 STREAMS = ("PhysicsMuons", "PhysicsEGamma", "Express")
 DATASETS = ("SingleMuon", "DoubleEG", "ZeroBias")
@@ -38,6 +46,7 @@ class World:
     def __init__(self) -> None:
         self.runs = {run.number: run for run in example_runs()}
         self.tables = example_tables(self.runs.values())
+        self.going: dict[int, Going] = {}
         self._clock: float | None = None
         self._changes: dict[tuple[str, str], dict[str, Any]] = {}
         self._made: dict[tuple[int, str, str], list[Row]] = {}
@@ -49,6 +58,9 @@ class World:
     @now.setter
     def now(self, seconds: float) -> None:
         self._clock = seconds
+        for one in self.going.values():
+            one.move(seconds, self.today)
+            self.forget(one.run.number)
 
     @property
     def today(self) -> str:
@@ -60,6 +72,35 @@ class World:
         self.runs = dict(sorted(self.runs.items()))
         self.forget(run.number)
         return run
+
+    def begin(
+        self, number: int, *, fill: int = 9999, lag: int = LAG, gaps: Iterable[int] = ()
+    ) -> Run:
+        """A run begins now, with its first lumisection; the clock stands from here on."""
+        run = self.add(new_run(number, fill, self.today))
+        self.going[number] = Going(run, self.now, lag, set(gaps))
+        if all(row.id != str(fill) for row in self.tables["fills"]):
+            self.tables["fills"].append(a_fill(fill, [run]))
+        self.now = self.now
+        return run
+
+    def tick(self, sections: int = 1) -> None:
+        """So many lumisections later."""
+        self.now += sections * SECTION_SECONDS
+
+    def end(self, number: int) -> None:
+        """The run ends now; its `last_update` does not tell."""
+        going = self.going[number]
+        going.ended = self.now
+        attributes = going.run.attributes
+        duration = int(self.now - going.began)
+        attributes |= {"end_time": self.today, "duration": duration, "l1_rate": 50_000.0}
+        self.forget(number)
+
+    def transfer(self, number: int) -> None:
+        """The run's data have gone to Tier 0; nothing else tells."""
+        self.runs[number].attributes["tier0_transfer"] = True
+        self.forget(number)
 
     def add_runs(self, count: int, *, first: int = MORE, sections: int = 1) -> list[Run]:
         """Many settled runs, each of `sections` lumisections."""

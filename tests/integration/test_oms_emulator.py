@@ -120,3 +120,7 @@ def test_cms_was_active_or_not(served: Served) -> None:
 
     assert len(answer["data"]) == answer["meta"]["totalResourceCount"] == 269
     assert set(column(answer, "cms_active")) == {True, False}
+
+
+def test_more_of_any_kind(served: Served) -> None:
+    assert len(ask(served, "fills?fields=fill_number")["data"]) > 5
