@@ -1,13 +1,13 @@
 """The OMS emulator answers as the sheet says: its examples first, then the oddities one by one."""
 
 from collections.abc import Iterator
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.emulators.kit import Served
-from tests.emulators.oms import OmsEmulator
+from tests.emulators.oms import JSON_API, ROOT, OmsEmulator
+from tests.emulators.oms_catalogue import CATALOGUE, WITHOUT_CATALOGUE
+from tests.emulators.oms_wire import ask, call, column, ids, refusal
 
 RANGE = "filter[run_number][GE]=297050&filter[run_number][LE]=297056"
 SPRING = "filter[run_number][GE]=315190&filter[run_number][LE]=315290"
@@ -20,24 +20,6 @@ def served() -> Iterator[Served]:
     """One for the tests that change nothing."""
     with Served(OmsEmulator()) as served:
         yield served
-
-
-def ask(served: Served, path: str) -> Any:
-    reply = httpx.get(f"{served.url}/agg/api/v1/{path}")
-    assert reply.status_code == 200, reply.text
-    return reply.json()
-
-
-def refusal(served: Served, path: str) -> tuple[int, str]:
-    """The status and what is said."""
-    reply = httpx.get(f"{served.url}/agg/api/v1/{path}")
-    (error,) = reply.json()["errors"]
-    assert error["status"] == str(reply.status_code)
-    return reply.status_code, error["detail"]
-
-
-def column(answer: Any, name: str) -> list[Any]:
-    return [row["attributes"][name] for row in answer["data"]]
 
 
 def test_one_run_has_its_43_attributes(served: Served) -> None:
@@ -122,5 +104,125 @@ def test_cms_was_active_or_not(served: Served) -> None:
     assert set(column(answer, "cms_active")) == {True, False}
 
 
-def test_more_of_any_kind(served: Served) -> None:
-    assert len(ask(served, "fills?fields=fill_number")["data"]) > 5
+def test_a_row_looks_as_recorded(served: Served) -> None:
+    reply = call(served, "GET", f"{ROOT}runs?{RUN}&page[limit]=1000")
+    assert reply.headers["content-type"] == JSON_API
+    (row,) = reply.json()["data"]
+
+    here = f"https://https://127.0.0.1:{served.port}{ROOT}runs"
+    assert list(row) == ["id", "type", "attributes", "relationships", "links", "meta"]
+    assert row["links"] == {"self": f"{here}/297050"}
+    assert row["relationships"]["lumisections"]["links"] == {
+        "self": f"{here}/297050/relationships/lumisections",
+        "related": f"{here}/297050/lumisections",
+    }
+    assert len(row["relationships"]) == 9
+    assert row["meta"]["row"]["delivered_lumi"] == {"units": "pb^{-1}"}
+    link = f"{here}?page[limit]=1000&filter[runs][run_number][EQ]=297050"
+    assert reply.json()["links"] == {"first": link, "last": link, "next": None, "prev": None}
+
+
+def test_with_fields_a_row_tells_of_no_relations(served: Served) -> None:
+    (row,) = ask(served, f"runs?fields=era,fill_number&{RUN}")["data"]
+    assert list(row) == ["id", "type", "attributes", "links"]
+
+    (row,) = ask(served, f"runs?fields=era,init_lumi&{RUN}")["data"]
+    assert list(row["meta"]["row"]) == ["init_lumi"]
+
+
+def test_units_differ_between_the_rows_of_one_answer(served: Served) -> None:
+    answer = ask(served, f"runs?fields=delivered_lumi&{RANGE}")
+
+    units = [row["meta"]["row"]["delivered_lumi"]["units"] for row in answer["data"]]
+    assert set(units) == {"pb^{-1}", "nb^{-1}"}
+
+
+def test_no_match_is_an_empty_answer(served: Served) -> None:
+    answer = ask(served, "runs?filter[run_number][EQ]=1")
+
+    assert answer == {
+        "data": [],
+        "links": dict.fromkeys(("first", "last", "next", "prev")),
+        "meta": {"totalResourceCount": 0},
+    }
+
+
+@pytest.mark.parametrize("resource", CATALOGUE)
+def test_a_catalogue_is_complete(served: Served, resource: str) -> None:
+    meta = ask(served, f"{resource}/meta")["meta"]
+    narrow = "&filter[run_number]=297052" if "run_number" in meta["fields"] else ""
+    answer = ask(served, f"{resource}?page[limit]=1&include=meta{narrow}")
+
+    assert meta["fields_order"] == list(meta["fields"])
+    assert list(answer["data"][0]["attributes"]) == meta["fields_order"]
+    assert answer["meta"]["fields"] == meta["fields"]
+    assert set(next(iter(meta["fields"].values()))) == {
+        *("title", "description", "units", "api_type"),
+        *("sortable", "searchable", "projectable"),
+    }
+
+
+@pytest.mark.parametrize("resource", WITHOUT_CATALOGUE)
+def test_or_absent(served: Served, resource: str) -> None:
+    assert refusal(served, f"{resource}/meta")[0] == 404
+    assert ask(served, resource)["data"] == []
+
+
+def test_one_row_and_what_belongs_to_it(served: Served) -> None:
+    assert ask(served, "runs/297050")["data"]["attributes"]["fill_number"] == 5839
+    assert ask(served, "lumisections/297050_1")["data"]["id"] == "297050_1"
+    assert ask(served, "fills/5839")["data"]["attributes"]["era"] == "2017B"
+    assert ask(served, "eras/2024C/")["data"]["attributes"]["end_time"] is None
+
+    stable = ask(served, "runs/297050/lumisections?filter[beams_stable]=true&page[limit]=1")
+    assert (ids(stable), stable["meta"]["totalResourceCount"]) == (["297050_3"], 791)
+    assert ask(served, "runs/297050/fill")["data"]["id"] == "5839"
+    assert len(ask(served, "fills/5839/runs")["data"]) == 7
+    linked = ask(served, "runs/297050/relationships/lumisections?page[limit]=2")
+    assert linked["data"] == [{"type": "lumisections", "id": f"297050_{n}"} for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "runs/1",
+        "runs/none",
+        "lumisections/297050_9999",
+        "nowhere",
+        "runs/297050/none",
+        "runs/1/fill",
+    ],
+)
+def test_what_is_not_there_is_404(served: Served, path: str) -> None:
+    status, title, detail = refusal(served, path)
+    assert (status, title) == (404, detail)
+
+
+def test_other_methods_and_addresses_are_refused_in_json(served: Served) -> None:
+    assert call(served, "POST", f"{ROOT}runs").json()["errors"][0]["status"] == "405"
+    assert call(served, "GET", "/agg/api/runs/meta").json()["errors"][0]["status"] == "404"
+
+
+def test_the_same_as_csv(served: Served) -> None:
+    asked = f"runs/csv?fields=run_number,l1_rate,components&{RANGE}&sort=-run_number&page[limit]=2"
+    reply = call(served, "GET", ROOT + asked)
+
+    lines = reply.body.decode().splitlines()
+    assert reply.headers["content-type"] == "text/csv; charset=utf-8"
+    assert lines[0] == "components,l1_rate,run_number"
+    assert [line.rpartition('"')[2] for line in lines[1:]] == [",60997.938,297056", ",,297055"]
+
+
+def test_the_small_lists_of_the_portal(served: Served) -> None:
+    wanted = "filter[items][EQ]=5&filter[sequence][EQ]=GLOBAL-RUN&filter[run_number][EQ]=2970%25"
+    assert column(ask(served, f"runs/autocomplete?{wanted}"), "run_number") == [
+        *(297056, 297055, 297054, 297053, 297052),
+    ]
+    assert column(ask(served, "runs/sequences"), "sequence") == ["GLOBAL-RUN", "MINIDAQ"]
+    assert "version" in ask(served, "version")["data"][0]["attributes"]
+    assert "runs" in column(ask(served, "version/endpoints"), "endpoint")
+    assert ask(served, "downtimes/groups")["data"]
+
+
+def test_the_rates_of_all_paths_of_all_runs_are_too_much_for_a_database(served: Served) -> None:
+    assert refusal(served, "hltpathrates") == (500, "INTERNAL_SERVER_ERROR", "statement timeout")
