@@ -164,7 +164,7 @@ class Query:
 
 
 def written(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def guessed(value: str) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 from tests.emulators.oms_query import written
 
 SECTION_SECONDS = 23.31
-FORM = "%Y-%m-%dT%H:%M:%SZ"
 COMPONENTS = ["CSC", "DAQ", "DCS", "DQM", "DT", "ECAL", "ES", "HCAL", "HF", "PIXEL", "RPC"]
 COLLISIONS = "collisions2017"
 
@@ -45,7 +44,7 @@ class Run:
 
     def starts(self, section: int) -> str:
         """When a lumisection began: the first one 54 s after the run."""
-        start = datetime.strptime(self.attributes["start_time"], FORM)  # noqa: DTZ007 - UTC both ways
+        start = datetime.fromisoformat(self.attributes["start_time"])
         return written(start + timedelta(seconds=54 + int(SECTION_SECONDS * (section - 1))))
 
 
@@ -68,7 +67,7 @@ def a_run(
     listed = list(range(1, sections + 1)) if isinstance(sections, int) else sections
     last = listed[-1] if listed else 0
     seconds = 54 + int(SECTION_SECONDS * last)
-    end = written(datetime.strptime(start, FORM) + timedelta(seconds=seconds))  # noqa: DTZ007
+    end = written(datetime.fromisoformat(start) + timedelta(seconds=seconds))
     lumi = 1000 + round(12_000 * wobble(number), 3)
     year = start[:4]
     attributes = {
