@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.emulators.oms_catalogue import CATALOGUE, DCS, DEADTIMES
 from tests.emulators.oms_query import Row
-from tests.emulators.oms_runs import SECTION_SECONDS, Run, wobble
+from tests.emulators.oms_runs import RECORDED_PART, SECTION_SECONDS, Run, gained, lumi_at, wobble
 
 ZERO_BIAS = "HLT_ZeroBias_v5"
 # Lumisection 1 of run 297050, as recorded, and what makes the mean of the run 48025.66.
@@ -42,13 +42,13 @@ def rows_of_run(run: Run) -> list[Row]:
 def sections_of(run: Run) -> list[Row]:
     """Luminosities are cumulative over the fill; small ones have a scale of their own."""
     made = []
-    delivered = recorded = run.before
+    delivered, recorded = run.before, RECORDED_PART * run.before
     for section in run.sections:
         here = run.has_values(section) and run.attributes["init_lumi"] is not None
-        lumi = round(run.attributes["init_lumi"] * 0.9998**section, 6) if here else None
-        gained = None if lumi is None else round(lumi * SECTION_SECONDS * 1e-6, 6)
-        delivered += gained or 0
-        recorded += 0.94 * (gained or 0)
+        lumi = lumi_at(run.attributes["init_lumi"], section) if here else None
+        more = None if lumi is None else gained(lumi)
+        delivered += more or 0
+        recorded += RECORDED_PART * (more or 0)
         small = delivered < 1
         scale = 1000 if small else 1
         on = run.colliding
@@ -61,10 +61,12 @@ def sections_of(run: Run) -> list[Row]:
             "end_time": run.starts(section + 1),
             "init_lumi": lumi,
             "end_lumi": None,  # of the next row of an answer, whichever that is
-            "delivered_lumi": None if gained is None else round(delivered * scale, 6),
-            "recorded_lumi": None if gained is None else round(recorded * scale, 6),
-            "delivered_lumi_per_lumisection": gained,
-            "recorded_lumi_per_lumisection": None if gained is None else round(gained * 0.94, 6),
+            "delivered_lumi": None if more is None else round(delivered * scale, 6),
+            "recorded_lumi": None if more is None else round(recorded * scale, 6),
+            "delivered_lumi_per_lumisection": more,
+            "recorded_lumi_per_lumisection": None
+            if more is None
+            else round(RECORDED_PART * more, 6),
             "pileup": None if lumi is None else round(lumi / 400, 3),
             "prescale_index": 2 if section < 100 else 3,
             "prescale_name": "1.5e34" if section < 100 else "1.2e34",

@@ -10,6 +10,7 @@ from typing import Any
 from tests.emulators.oms_query import written
 
 SECTION_SECONDS = 23.31
+RECORDED_PART = 0.94
 COMPONENTS = ["CSC", "DAQ", "DCS", "DQM", "DT", "ECAL", "ES", "HCAL", "HF", "PIXEL", "RPC"]
 COLLISIONS = "collisions2017"
 
@@ -48,6 +49,16 @@ class Run:
         return written(start + timedelta(seconds=54 + int(SECTION_SECONDS * (section - 1))))
 
 
+def lumi_at(first: float, section: int) -> float:
+    """Beams fade."""
+    return round(first * 0.9998**section, 6)
+
+
+def gained(lumi: float) -> float:
+    """pb^-1 in one lumisection."""
+    return round(lumi * SECTION_SECONDS * 1e-6, 6)
+
+
 def wobble(*parts: int) -> float:
     """A made-up number from 0 to 1, the same for the same parts."""
     mixed = 17
@@ -68,7 +79,8 @@ def a_run(
     last = listed[-1] if listed else 0
     seconds = 54 + int(SECTION_SECONDS * last)
     end = written(datetime.fromisoformat(start) + timedelta(seconds=seconds))
-    lumi = 1000 + round(12_000 * wobble(number), 3)
+    lumi = changes.get("init_lumi") or 1000 + round(12_000 * wobble(number), 3)
+    delivered = sum(gained(lumi_at(lumi, section)) for section in listed)
     year = start[:4]
     attributes = {
         "b_field": 3.8,
@@ -81,7 +93,7 @@ def a_run(
         "components_out": ["CTPPS"],
         "crossing_angle_start": 150.0,
         "crossing_angle_stop": 150.0,
-        "delivered_lumi": round(lumi * last * 2.331e-5, 6),
+        "delivered_lumi": round(delivered, 6),
         "duration": seconds,
         "end_lumi": round(lumi * 0.8, 6),
         "end_time": end,
@@ -107,7 +119,7 @@ def a_run(
         "l1_triggers_counter": 1_000_000 * last,
         "last_lumisection_number": last or None,
         "last_update": end,
-        "recorded_lumi": round(lumi * last * 2.2e-5, 6),
+        "recorded_lumi": round(delivered * RECORDED_PART, 6),
         "run_number": number,
         "sequence": "GLOBAL-RUN",
         "stable_beam": True,
@@ -170,18 +182,26 @@ def spring_2018() -> list[Run]:
         for place, (number, many) in enumerate(SPRING_2018)
     ]
     alone = a_run(315199, 6600, "2018-04-24T02:00:00Z", 0, sequence="MINIDAQ", stable_beam=False)
+    for run in (*made, alone):
+        run.attributes["era"] = "2018A"
     return [*made, alone]
 
 
 def other_examples() -> list[Run]:
     """Run 306458 (example 8), and run 380147, which has no lumisection 186."""
-    pulsing = a_run(306458, 6387, "2017-11-11T07:12:00Z", 269)
+    pulsing = a_run(306458, 6387, "2017-11-11T07:12:00Z", 269, era="2017H")
     pulsing.inactive = 28
     holed = [one for one in range(1, 411) if one != 186]
-    return [pulsing, a_run(380147, 9571, "2024-05-01T12:00:00Z", holed)]
+    return [pulsing, a_run(380147, 9571, "2024-05-01T12:00:00Z", holed, era="2024C")]
 
 
 def example_runs() -> list[Run]:
-    return sorted(
-        [*first_examples(), *spring_2018(), *other_examples()], key=lambda run: run.number
-    )
+    """In order of numbers, each with what its fill had delivered before."""
+    runs = [*first_examples(), *spring_2018(), *other_examples()]
+    runs.sort(key=lambda run: run.number)
+    delivered: dict[int, float] = {}
+    for run in runs:
+        fill = run.attributes["fill_number"]
+        run.before = delivered.get(fill, 0.0)
+        delivered[fill] = run.before + run.attributes["delivered_lumi"]
+    return runs

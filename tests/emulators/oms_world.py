@@ -154,8 +154,12 @@ class World:
         if query.resource in self.tables or query.resource in WITHOUT_CATALOGUE:
             yield from self.tables.get(query.resource, ())
             return
-        wanted = query.keeps("run_number")
-        runs = [run for run in tuple(self.runs.values()) if wanted(run.number)]
+        wanted, of_fill = query.keeps("run_number"), query.keeps("fill_number")
+        runs = [
+            run
+            for run in tuple(self.runs.values())
+            if wanted(run.number) and of_fill(run.attributes["fill_number"])
+        ]
         if query.resource == "hltpathrates":
             yield from self.path_rates(query, runs)
             return

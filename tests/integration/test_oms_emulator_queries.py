@@ -218,3 +218,20 @@ def test_a_run_may_lack_a_lumisection(served: Served) -> None:
     sections = column(ask(served, asked), "lumisection_number")
 
     assert (len(sections), sections[-1], 186 in sections) == (409, 410, False)
+
+
+def test_luminosity_is_cumulative_over_the_fill_and_small_ones_have_units_of_their_own(
+    served: Served,
+) -> None:
+    asked = "lumisections?fields=delivered_lumi&filter[fill_number]=5839&page[limit]=2000"
+    rows = ask(served, f"{asked}&filter[delivered_lumi][NEQ]=null")["data"]
+    scales = {"pb^{-1}": 1.0, "nb^{-1}": 0.001}
+    units = [row["meta"]["row"]["delivered_lumi"]["units"] for row in rows]
+    lumi = [
+        row["attributes"]["delivered_lumi"] * scales[unit]
+        for row, unit in zip(rows, units, strict=True)
+    ]
+
+    assert set(units[:10]) == set(scales)
+    assert lumi[:793] == sorted(lumi[:793])
+    assert lumi[793] > 100, "the next run of the fill goes on from there"
