@@ -212,6 +212,9 @@ def test_a_run_has_the_sum_of_its_lumisections(served: Served) -> None:
     assert row["attributes"]["last_lumisection_number"] == 793
     assert round(row["attributes"]["l1a_physics"]["rate"], 2) == 48025.66
 
+    sized = ask(served, f"{asked}&group[size]=100")
+    assert column(sized, "last_lumisection_number") == [*range(100, 701, 100), 793]
+
 
 def test_a_run_may_lack_a_lumisection(served: Served) -> None:
     asked = "lumisections?fields=lumisection_number&filter[run_number]=380147&page[limit]=500"
