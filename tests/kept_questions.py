@@ -51,16 +51,16 @@ def some(dice: Random, resource: str | None = None) -> Query:
 
 
 def like_that(dice: Random, before: Query) -> Query:
-    """Narrower, or nearly the same."""
-    filters = list(before.filters)
-    if dice.random() < 0.3 and filters:
-        filters.remove(dice.choice(filters))
+    """Narrower, or wider, or nearly the same."""
+    filters = set(before.filters)
+    if dice.random() < 0.15 and filters:
+        filters.remove(dice.choice(sorted(filters)))
     if dice.random() < 0.6:
-        filters += [*_runs(dice)]
-    if dice.random() < 0.4:
-        filters.append(_condition(dice, before.resource))
-    query = replace(before, filters=tuple(sorted(set(filters))), offset=None, limit=None)
-    return _shown(dice, query) if dice.random() < 0.6 else query
+        filters = {one for one in filters if one.attribute != "run_number"} | {*_runs(dice)}
+    if dice.random() < 0.3:
+        filters.add(_condition(dice, before.resource))
+    query = replace(before, filters=tuple(sorted(filters)), offset=None, limit=None)
+    return _shown(dice, query) if dice.random() < 0.5 else query
 
 
 def _runs(dice: Random) -> list[Filter]:
@@ -110,7 +110,7 @@ def _shown(dice: Random, query: Query) -> Query:
     if query.granularity == "run":
         names = ["run_number", "rate"]
     fields = frozenset(dice.sample(names, dice.randint(1, len(names))))
-    if dice.random() < 0.4:
+    if dice.random() < 0.5:
         fields = frozenset()
     sort: tuple[str, ...] = ()
     if dice.random() < 0.5:

@@ -45,7 +45,7 @@ class Form:
 def form_of(query: Query) -> Form | None:
     """The question about a list; None where the path is not understood."""
     path = query.resource
-    if path in RESOURCES:
+    if "/" not in path:
         return Form(query)
     if match := OF_A_RUN.fullmatch(path):
         return Form(_listed(query, "lumisections", ("run_number",), match.groups()))

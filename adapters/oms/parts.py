@@ -140,7 +140,7 @@ async def _part(
 def _made(
     asked: Query, one: Candidate, spans: Sequence[Span], rows: Sequence[Row], kept: Kept
 ) -> Part:
-    held = rows if tuple(one.spans) == tuple(spans) else _of_runs(one.query, spans, rows)
+    held = rows if tuple(one.spans) == tuple(spans) else _of_runs(one, spans, rows)
     conditions = remaining(asked, one.query)
     chosen = matching(asked, conditions, held)
     for row in chosen:
@@ -166,19 +166,19 @@ def rows_of(kept: Kept) -> Sequence[Row] | None:
     return rows
 
 
-def _of_runs(query: Query, spans: Sequence[Span], rows: Sequence[Row]) -> list[Row]:
-    run = run_of(query)
+def _of_runs(one: Candidate, spans: Sequence[Span], rows: Sequence[Row]) -> list[Row]:
+    run = run_of(one.query)
     if run is None:
         return list(rows)
-    if not can_be_cut(query):
+    if not can_be_cut(one.query):
         raise NotKept(f"it lacks the field {run}, so that nobody can tell its runs apart")
-    return [row for row in rows if within(_number(query, row, run), spans)]
+    return [row for row in rows if within(_number(one, row, run), spans)]
 
 
-def _number(query: Query, row: Row, run: str) -> int:
-    number = value(query, row, run)
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise NotKept(f"a kept row does not hold a whole number as {run}")
+def _number(one: Candidate, row: Row, run: str) -> int:
+    number = value(one.query, row, run)
+    if not isinstance(number, int) or isinstance(number, bool) or not within(number, one.spans):
+        raise NotKept(f"a kept row has {number!r} as {run}, which was not asked for")
     return number
 
 
