@@ -14,7 +14,7 @@ from adapters.oms.implied import spans_of
 from adapters.oms.parts import rows_of
 from adapters.oms.query import Filter, Query
 from adapters.oms.resources import resource_of
-from adapters.oms.rows import Row, has, in_order, same, whole
+from adapters.oms.rows import Row, has, in_order, same
 from adapters.oms.settled import waits
 from adapters.oms.values import SECTIONS
 from storage.cached import Fact, Kept
@@ -44,8 +44,8 @@ class Tail:
         That is so when a row that both have has changed, or is gone.
         """
         section = resource_of(self.asked.resource).section or ""
-        numbers = [whole(self.asked, row, section) for row in rows]
-        first = max(number for row in self.last if (number := whole(self.asked, row, section)))
+        numbers = [_number(row, section) for row in rows]
+        first = max(number for row in self.last if (number := _number(row, section)))
         if any(number is None or number < first for number in numbers):
             return None
         if not all(_is_there(one, rows) for one in self.last):
@@ -101,7 +101,7 @@ def _has_tail(form: Form) -> bool:
 
 def _cut(asked: Query, query: Query, rows: Sequence[Row], whole_at: int) -> Tail | None:
     section = resource_of(asked.resource).section or ""
-    counted = [(number, row) for row in rows if (number := whole(asked, row, section))]
+    counted = [(number, row) for row in rows if (number := _number(row, section))]
     if len(counted) != len(rows) or _ids(rows) != len(rows):
         return None
     first_wait = min((n for n, row in counted if _waits(query, row)), default=None)
@@ -117,6 +117,11 @@ def _cut(asked: Query, query: Query, rows: Sequence[Row], whole_at: int) -> Tail
         [row for number, row in good if number == last],
         whole_at,
     )
+
+
+def _number(row: Row, section: str) -> int | None:
+    given = row.get("attributes", {}).get(section)
+    return given if isinstance(given, int) else None
 
 
 def _ids(rows: Sequence[Row]) -> int:
