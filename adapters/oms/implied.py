@@ -8,7 +8,7 @@ How: the literals of both sides cut the line of all values into points and the g
 A condition is the set of those that it admits, so one side contains the other as sets do.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from math import floor
 from typing import Any
@@ -158,8 +158,3 @@ def _spans(one: Filter) -> tuple[Span, ...]:
             return united([(below + 1, TOP)])
         case _:
             return united([(first, TOP)])
-
-
-def lacking(fields: Collection[str], needed: Collection[str]) -> list[str]:
-    """The attributes that a kept answer of these fields does not hold."""
-    return sorted(set(needed) - set(fields)) if fields else []

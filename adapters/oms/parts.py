@@ -9,8 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.oms.fitting import can_be_cut, is_about_runs, remaining, run_of, sort_names, unfit
-from adapters.oms.forms import Form, families, form_of_label, only_oms
+from adapters.oms.fitting import (
+    END_LUMI,
+    can_be_cut,
+    is_about_runs,
+    remaining,
+    run_of,
+    sort_names,
+    unfit,
+)
+from adapters.oms.forms import Form, families, form_of_label, needs_next_row, only_oms
 from adapters.oms.implied import spans_of
 from adapters.oms.local import matching, notes_on
 from adapters.oms.query import Query
@@ -19,6 +27,8 @@ from adapters.oms.settled import runs_of
 from adapters.oms.spans import ALL, Span, common, within, without
 from adapters.reading import NotKept, Shelf
 from storage.cached import Kept, Label
+
+WHOLE_AT = "whole_at"  # in the meta of a joined answer: when all of it was last fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +72,12 @@ async def candidates(
     found: list[Candidate] = []
     for family in families(asked, only):
         for label in await shelf.family(family):
-            found += _candidate(asked.query, spans, label, reasons)
+            found += _candidate(asked, spans, label, reasons)
     return sorted(found, key=lambda one: -one.label.fetched_at)
 
 
 def _candidate(
-    asked: Query, spans: Sequence[Span], label: Label, reasons: list[str]
+    asked: Form, spans: Sequence[Span], label: Label, reasons: list[str]
 ) -> Iterator[Candidate]:
     form = form_of_label(label.about)
     if form is None or only_oms(form) is not None:
@@ -75,7 +85,9 @@ def _candidate(
     theirs = spans_asked(form.query)
     if not common(spans, theirs):
         return
-    reason = _unusable(label, form.query) or unfit(asked, form.query)
+    reason = _unusable(label, form.query) or unfit(asked.query, form.query)
+    if needs_next_row(asked.query) and form.single != asked.single:
+        reason = END_LUMI  # what the next row of a row asked for by its id is, nobody knows
     if reason is None:
         yield Candidate(label, form.query, theirs)
     else:
@@ -148,7 +160,7 @@ def _made(
         for name in sort_names(asked):
             value(asked, row, name)
     return Part(
-        kept.label.fetched_at,
+        fetched_at(kept),
         spans,
         held,
         chosen,
@@ -156,6 +168,12 @@ def _made(
         notes_on(asked, conditions, held),
         kept.meta,
     )
+
+
+def fetched_at(kept: Kept) -> int:
+    """When the oldest of its rows were fetched (epoch ms)."""
+    whole_at = kept.meta.get(WHOLE_AT)
+    return whole_at if isinstance(whole_at, int) else kept.label.fetched_at
 
 
 def rows_of(kept: Kept) -> Sequence[Row] | None:
@@ -188,7 +206,7 @@ async def absent(holes: Sequence[Span], shelf: Shelf) -> tuple[list[Part], tuple
     Numbers after the last run of a list may become runs yet: a list says nothing of them.
     """
     lists: list[Part] = []
-    left = tuple(holes)
+    left, there = tuple(holes), set[int]()
     for label in await shelf.family(Query("runs").family) if holes else ():
         form = form_of_label(label.about) if label.complete else None
         if form is None or not _lists_runs(form.query) or not common(_known(form.query), left):
@@ -198,7 +216,8 @@ async def absent(holes: Sequence[Span], shelf: Shelf) -> tuple[list[Part], tuple
         if not runs:
             continue
         before = common(_known(form.query), [(0, max(runs))])
-        none = without(common(before, left), [(run, run) for run in runs])
+        there |= runs  # an older list that did not have them yet changes nothing
+        none = without(common(before, left), [(run, run) for run in there])
         if none:
             lists.append(Part(label.fetched_at, none, (), (), frozenset()))
             left = without(left, none)

@@ -6,20 +6,30 @@ together of several about neighbouring runs. Source of the rules: protocols shee
 or it is refused with the reason; how old the oldest part is, is told.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from adapters.oms.fitting import run_of, told
 from adapters.oms.forms import Form, form_of, only_oms
 from adapters.oms.local import Local, arranged
-from adapters.oms.parts import Part, absent, alone, candidates, rows_of, spans_asked, together
+from adapters.oms.parts import (
+    WHOLE_AT,
+    Part,
+    absent,
+    alone,
+    candidates,
+    fetched_at,
+    rows_of,
+    spans_asked,
+    together,
+)
 from adapters.oms.query import Query, from_json
 from adapters.oms.rows import distinct
-from adapters.oms.settled import is_settled, names_of, runs_of
-from adapters.oms.spans import Span, in_words, is_open
+from adapters.oms.settled import changed, is_settled, names_of, runs_of
+from adapters.oms.spans import Span, in_words, is_open, united
 from adapters.reading import NotKept, Plan, Recalled, Shelf
-from storage.cached import Kept
+from storage.cached import Fact, Kept
 
 NEVER = "this was never asked while OMS could be reached"
 OPEN = "it has no last run, so only an answer that had none either can say it"
@@ -44,18 +54,19 @@ async def recall(plan: Plan, shelf: Shelf, *, partial: bool, grace_ms: int) -> R
 
 
 async def _exactly(query: Query, kept: Kept, shelf: Shelf, grace_ms: int) -> Recalled:
-    label = kept.label
+    label, time = kept.label, fetched_at(kept)
     rows = rows_of(kept) or ()
     runs = runs_of(query, rows)
     facts = await shelf.facts(names_of(runs, query))
-    final = is_settled(query, runs, facts, label.fetched_at, grace_ms, rows=rows)
+    final = is_settled(query, runs, facts, time, grace_ms, rows=rows)
     return Recalled(
         kept.data,
         "cache",
-        label.fetched_at,
+        time,
         complete=label.complete,
         settled=label.complete and final,
-        meta=kept.meta,
+        meta={name: one for name, one in kept.meta.items() if name != WHOLE_AT},
+        notes=_changes(changed(runs, facts, time)),
     )
 
 
@@ -67,14 +78,17 @@ async def _derived(query: Query, shelf: Shelf, *, partial: bool, grace_ms: int) 
     spans = spans_asked(form.query)
     parts, missing = await _parts(form, spans, shelf, partial=partial)
     local = arranged(form.query, [row for part in parts for row in part.rows])
+    facts = await shelf.facts(
+        names_of({run for part in parts for run in part.runs or ()}, form.query)
+    )
     return Recalled(
         _one(form, local) if form.single else local.rows,
         "derived",
         min(part.fetched_at for part in parts),
         complete=not missing,
-        settled=not missing and await _are_settled(form.query, parts, shelf, grace_ms),
+        settled=not missing and _are_settled(form.query, parts, facts, grace_ms),
         meta={} if form.single else _meta(form.query, local, parts, missing),
-        notes=_notes(parts, missing),
+        notes=_notes(parts, missing, facts),
         missing=tuple(missing),
     )
 
@@ -124,10 +138,10 @@ def _meta(
     return meta
 
 
-async def _are_settled(query: Query, parts: Iterable[Part], shelf: Shelf, grace_ms: int) -> bool:
+def _are_settled(
+    query: Query, parts: Iterable[Part], facts: Mapping[str, Fact], grace_ms: int
+) -> bool:
     whole = replace(query, offset=None, limit=None)  # a part is no page
-    runs = {run for part in parts for run in part.runs or ()}
-    facts = await shelf.facts(names_of(runs, query))
     return all(
         is_settled(
             whole,
@@ -142,8 +156,17 @@ async def _are_settled(query: Query, parts: Iterable[Part], shelf: Shelf, grace_
     )
 
 
-def _notes(parts: Iterable[Part], missing: Sequence[Span]) -> tuple[str, ...]:
+def _notes(
+    parts: Sequence[Part], missing: Sequence[Span], facts: Mapping[str, Fact]
+) -> tuple[str, ...]:
     notes = [note for part in parts for note in part.notes]
     if missing:
         notes.insert(0, f"{in_words(missing)} {_were(missing)} never fetched")
-    return tuple(distinct(notes))
+    others = [span for part in parts for span in changed(part.runs, facts, part.fetched_at)]
+    return (*distinct(notes), *_changes(united(others)))
+
+
+def _changes(runs: Sequence[Span]) -> tuple[str, ...]:
+    if not runs:
+        return ()
+    return (f"OMS was seen to have changed {in_words(runs)} after this was fetched",)

@@ -16,14 +16,14 @@ from adapters.oms.implied import is_plain, spans_of
 from adapters.oms.query import Query
 from adapters.oms.resources import resource_of
 from adapters.oms.rows import Row, by_id, has, value, whole
-from adapters.oms.spans import Span, is_open, within
+from adapters.oms.spans import Span, is_open, united, within
 from adapters.oms.values import Kind, kind_of, ms_of
 from storage.cached import Fact
 
 VALIDATOR_FIELDS = ("end_time", "last_update", "last_lumisection_number")
 NEWEST = "run:newest"
 NAMED = ("EQ", "IN")
-MOST = 10_000  # run numbers of a question that are looked up one by one
+MOST = 2_000  # run numbers of a question that are looked up one by one
 
 RUNS = Query("runs")
 
@@ -129,6 +129,18 @@ def _settled_by_rows(query: Query, rows: Sequence[Row], fetched_at: int, grace_m
             return _named(query) and all(_era_is_over(row) for row in rows)
         case resource:
             return resource_of(resource).final and _named(query)
+
+
+def changed(runs: Collection[int] | None, facts: Mapping[str, Fact], fetched_at: int) -> list[Span]:
+    """The runs that were seen to be otherwise after an answer was fetched."""
+    known = [(run, facts.get(name_of(run))) for run in runs or ()]
+    return list(
+        united(
+            (run, run)
+            for run, fact in known
+            if fact is not None and fact.since is not None and fact.since > fetched_at
+        )
+    )
 
 
 def _is_one(spans: Sequence[Span]) -> bool:

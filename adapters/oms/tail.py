@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.oms.forms import NEXT_ROW, Form, form_of, is_summed, only_oms
 from adapters.oms.implied import spans_of
-from adapters.oms.parts import rows_of
+from adapters.oms.parts import fetched_at, rows_of
 from adapters.oms.query import Filter, Query
 from adapters.oms.resources import resource_of
 from adapters.oms.rows import Row, has, in_order, same
@@ -20,7 +20,6 @@ from adapters.oms.values import SECTIONS
 from storage.cached import Fact, Kept
 
 OLDEST_MS = 10 * 60 * 1000  # what is kept longer is asked again as a whole
-WHOLE_AT = "whole_at"  # in the meta of an answer made of two: when all of it was last fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,8 @@ class Tail:
     """What to ask again. `query`: the lumisections from the last good one on.
 
     `last`: the rows of that one; `rows`: those before it, which stay. `whole_at` (epoch ms)
-    belongs into the meta of the joined answer, so that the next tail knows how old its oldest rows
-    are. `asked`: the question as one about a list.
+    belongs into the meta of the joined answer (`parts.WHOLE_AT`): so old its oldest rows are.
+    `asked`: the question as one about a list.
     """
 
     query: Query
@@ -69,12 +68,12 @@ def tail_of(query: Query, kept: Kept, now: int, *, run: Fact | None = None) -> T
     `run`: what is remembered of the run, where that is known.
     """
     form = form_of(query)
-    whole_at = kept.meta.get(WHOLE_AT, kept.label.fetched_at)
+    whole_at = fetched_at(kept)
     if form is None or not _has_tail(form) or (run is not None and run.value[0] is not None):
         return None
     if not kept.label.complete or kept.label.about != query.as_json():
         return None
-    if not isinstance(whole_at, int) or not 0 <= now - whole_at <= OLDEST_MS:
+    if not 0 <= now - whole_at <= OLDEST_MS:
         return None
     return _cut(form.query, query, rows_of(kept) or (), whole_at)
 

@@ -1,75 +1,14 @@
-"""What is said from kept answers: which of them are used, and what the refusals tell."""
-
-from collections.abc import Sequence
-from typing import Any
+"""Which kept answers are used for a question about runs, and what is missing."""
 
 import pytest
 
-from adapters.oms.query import Query, parse
-from adapters.oms.recall import recall
-from adapters.reading import NotKept, Recalled
-from tests.kept_world import GRACE, Kept, MemoryShelf, World, at, kept_of, plan_of, text_of
-
-FIELDS = "run_number,l1_rate"
-
-
-def run(number: int, rate: Any = 1.0) -> dict[str, Any]:
-    return {"run_number": number, "l1_rate": rate, "sequence": "GLOBAL-RUN", "init_lumi": 1.5}
+from tests.kept_asking import ask, fetch, numbers, query, refusal, runs_100_to_120
+from tests.kept_world import World, kept_of
 
 
 @pytest.fixture
 def world() -> World:
-    """Runs 100 to 120, of which 105 to 109 and 113 are none; two lumisections each."""
-    numbers = [n for n in range(100, 121) if n not in (*range(105, 110), 113)]
-    sections = [
-        {"run_number": n, "lumisection_number": s, "init_lumi": 1.5 * s, "pileup": 9.0}
-        for n in numbers
-        for s in (1, 2)
-    ]
-    paths = [
-        {"run_number": n, "path_name": path, "accepted": 1}
-        for n in numbers
-        for path in ("HLT_Mu_v1", "HLT_ZeroBias_v5")
-    ]
-    rates = [
-        {"run_number": n, "last_lumisection_number": s, "rate": 1.0}
-        for n in numbers
-        for s in (1, 2)
-    ]
-    return World(
-        {
-            "runs": [run(n) for n in numbers],
-            "lumisections": sections,
-            "hltpathinfo": paths,
-            "l1triggerrates": rates,
-            "fills": [{"fill_number": n, "end_time": text_of(n)} for n in range(50, 60)],
-        }
-    )
-
-
-def query(text: str) -> Query:
-    """`runs run=100:105 fields=a,b`"""
-    resource, *parameters = text.split(" ")
-    return parse(resource, [(n, v) for n, _, v in (one.partition("=") for one in parameters)])
-
-
-async def ask(world: World, text: str, *, partial: bool = False) -> Recalled:
-    return await recall(plan_of(query(text)), world.shelf, partial=partial, grace_ms=GRACE)
-
-
-async def refusal(world: World, text: str, *, partial: bool = False) -> NotKept:
-    with pytest.raises(NotKept) as caught:
-        await ask(world, text, partial=partial)
-    return caught.value
-
-
-async def fetch(world: World, *texts: str) -> None:
-    for time, text in enumerate(texts, 1 + len(world.shelf.answers)):
-        await world.fetch(query(text), time)
-
-
-def numbers(said: Recalled) -> list[int]:
-    return [int(row["id"].split("_")[0]) for row in said.data]
+    return runs_100_to_120()
 
 
 async def test_the_very_answer_comes_first(world: World) -> None:
@@ -99,7 +38,10 @@ async def test_a_part_of_a_wider_answer_with_fewer_fields(world: World) -> None:
 async def test_the_id_tells_the_run_where_no_field_does(world: World) -> None:
     await fetch(world, "runs run=100:112 fields=l1_rate")
     assert numbers(await ask(world, "runs run=102:103 fields=l1_rate")) == [102, 103]
-    assert "fields run_number" in (await refusal(world, f"runs run=102 fields={FIELDS}")).detail
+    assert (
+        "fields run_number"
+        in (await refusal(world, "runs run=102 fields=run_number,l1_rate")).detail
+    )
 
 
 async def test_a_kept_answer_without_the_fields(world: World) -> None:
@@ -237,154 +179,8 @@ async def test_an_incomplete_answer_is_no_part_of_anything_but_itself(world: Wor
     assert (said.source, said.complete, len(said.data)) == ("derived", True, 5)
 
 
-async def test_end_lumi_is_of_its_own_filters(world: World) -> None:
-    await fetch(world, "lumisections run=100:102")
-    for text in ("run=101", "run=101 fields=end_lumi", "run=101 fields=pileup sort=end_lumi"):
-        no = await refusal(world, f"lumisections {text}")
-        assert "end_lumi comes from the next row" in no.detail
-    said = await ask(world, "lumisections run=101 fields=lumisection_number,pileup,init_lumi")
-    assert numbers(said) == [101, 101]
-    text = "lumisections run=100:102 fields=run_number,lumisection_number,end_lumi"
-    assert (await ask(world, text)).data == world.answer(query(text))[0]
-    assert "end_lumi" in (await refusal(world, "lumisections run=100:102 sort=-run_number")).detail
-
-
-async def test_like_is_local_over_all_and_never_from_another_like(world: World) -> None:
-    await fetch(world, "hltpathinfo run=100:101")
-    said = await ask(world, "hltpathinfo run=100 filter=path_name~Zero")
-    assert [row["attributes"]["path_name"] for row in said.data] == ["HLT_ZeroBias_v5"]
-    assert said.notes[0].startswith("local LIKE")
-    world.shelf.answers.clear()
-    await fetch(world, "hltpathinfo run=100:101 filter=path_name~HLT%")
-    assert (
-        "does not imply"
-        in (await refusal(world, "hltpathinfo run=100 filter=path_name~Zero")).detail
-    )
-    said = await ask(world, "hltpathinfo run=100 filter=path_name~HLT%")
-    assert said.notes == ()  # OMS itself has chosen
-
-
-async def test_sums_are_left_to_oms(world: World) -> None:
-    await fetch(world, "l1triggerrates run=100:104 granularity=run", "l1triggerrates run=100:104")
-    assert numbers(await ask(world, "l1triggerrates run=101 granularity=run")) == [101]
-    assert (
-        len((await ask(world, "l1triggerrates run=101 filter=last_lumisection_number<2")).data) == 1
-    )
-    for text, reason in (
-        ("run=101 granularity=run filter=last_lumisection_number<2", "a range of lumisections"),
-        ("run=101 granularity=run filter=rate>1", "sums"),
-        ("run=101 granularity=range", "groups"),
-        ("run=101 group[size]=10", "groups"),
-        ("run=101 filter=last_lumisection_number=-1", "newest"),
-    ):
-        assert reason in (await refusal(world, f"l1triggerrates {text}")).detail, text
-    await fetch(world, "hltpathinfo run=100:104")
-    assert "sums" in (await refusal(world, "hltpathinfo run=100 filter=accepted>0")).detail
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("weeklysummaries", "too little"),
-        ("runs/100/hltconfigdata", "OMS itself"),
-        ("runs run=100 include=turbo", "parameters"),
-    ],
-)
-async def test_what_only_the_very_answer_says(world: World, text: str, reason: str) -> None:
-    await fetch(world, "runs")
-    assert reason in (await refusal(world, text)).detail
-
-
-async def test_paths_with_an_id(world: World) -> None:
-    await fetch(world, "runs run=100:104", "lumisections run=100:104 fields=pileup,run_number")
-    said = await ask(world, "runs/102")
-    assert said.data == world.answer(query("runs run=102"))[0][0]
-    assert "run 106" in (await refusal(world, "runs/106")).detail
-    said = await ask(world, "runs/102/lumisections fields=pileup")
-    assert numbers(said) == [102, 102]
-    said = await ask(world, "lumisections/102_2 fields=pileup")
-    assert said.data["id"] == "102_2"
-    assert (
-        "not among the lumisections"
-        in (await refusal(world, "lumisections/102_9 fields=pileup")).detail
-    )
-
-
-async def test_answers_under_a_path_with_an_id_serve_others(world: World) -> None:
-    row = world.answer(query("runs run=102"))[0][0]
-    sections = world.answer(query("lumisections run=102 fields=pileup"))[0]
-    await world.shelf.put(kept_of(query("runs/102"), row, 1))
-    await world.shelf.put(kept_of(query("runs/102/lumisections fields=pileup"), sections, 2))
-    assert numbers(await ask(world, "runs run=102 fields=l1_rate")) == [102]
-    assert (
-        len(
-            (
-                await ask(world, "lumisections run=102 fields=pileup filter=lumisection_number=2")
-            ).data
-        )
-        == 1
-    )
-    assert (await refusal(world, "runs run=102:103")).missing
-
-
-async def test_fills_are_cut_out_of_a_wider_answer(world: World) -> None:
-    await fetch(world, "fills run=50:60")
-    said = await ask(world, "fills run=55:57 sort=-fill_number fields=fill_number")
-    assert [row["attributes"]["fill_number"] for row in said.data] == [57, 56, 55]
-
-
-async def test_the_list_of_fields_comes_with_it_or_not_at_all(world: World) -> None:
-    await fetch(world, "runs run=100:104")
-    assert "include=meta" in (await refusal(world, "runs run=100 include=meta")).detail
-    asked = query("runs run=100:104 include=meta")
-    kept = kept_of(asked, world.answer(query("runs run=100:104"))[0], 9)
-    await world.shelf.put(Kept(kept.label, kept.data, {**kept.meta, "fields": {"era": {}}}))
-    said = await ask(world, "runs run=100 include=meta")
-    assert said.meta == {"totalResourceCount": 1, "fields": {"era": {}}}
-
-
-async def test_damaged_answers_are_as_if_they_were_not_there(world: World) -> None:
-    await fetch(world, "runs run=100:104")
-    for data in ("text", ["text"], None):
-        await world.shelf.put(kept_of(query("runs run=100:103"), data or (), 9))
-    await world.shelf.put(kept_of(query("runs run=100:102"), [{"id": 5, "attributes": None}], 10))
-    shelf = world.shelf
-
-    class Losing(MemoryShelf):
-        async def get(self, key: str) -> Kept | None:
-            return None if key == query("runs run=100:101").key else await shelf.get(key)
-
-        async def family(self, family: str) -> Sequence[Any]:
-            return await shelf.family(family)
-
-    await fetch(world, "runs run=100:101")
-    said = await recall(
-        plan_of(query("runs run=100 fields=l1_rate")), Losing(), partial=False, grace_ms=GRACE
-    )
-    assert (numbers(said), said.fetched_at) == ([100], 1)
-
-
-async def test_rows_of_before_an_attribute_was_there(world: World) -> None:
-    await fetch(world, "runs run=100:104")
-    no = await refusal(world, "runs run=100 fields=era")
-    assert (
-        no.detail
-        == "run 100 was never fetched; a kept answer will not do: a kept row does not hold era"
-    )
-
-
-async def test_settled_when_every_part_is(world: World) -> None:
-    late = at(text_of(120)) + 3 * GRACE
-    for one in world.tables["runs"]:
-        end = text_of(one["run_number"])
-        one |= {"end_time": end, "last_update": end, "last_lumisection_number": 2}
-    for text in ("hltpathinfo run=100:101", "hltpathinfo run=102:104"):
-        await world.fetch(query(text), late)
-    facts = {f"run:{n}": [text_of(n), text_of(n), 2] for n in range(100, 105)}
-    await world.shelf.note(facts, late)
-    assert (await ask(world, "hltpathinfo run=100:104")).settled
-    assert (await ask(world, "hltpathinfo run=100:101")).settled
-    await world.shelf.note({"run:103": [text_of(103), text_of(104), 2]}, late + 1)
-    assert not (await ask(world, "hltpathinfo run=100:104")).settled
-    assert (await ask(world, "hltpathinfo run=100:101")).settled
-    assert not (await ask(world, "hltpathinfo run=102:104")).settled
+async def test_a_newer_list_knows_better_which_runs_there_are(world: World) -> None:
+    await fetch(world, "hltpathinfo run=110:112", "runs run=100:112 fields=run_number")
+    world.tables["runs"].append({**world.tables["runs"][0], "run_number": 109})
+    await fetch(world, "runs run=108:112 fields=run_number")
+    assert (await refusal(world, "hltpathinfo run=106:112")).missing == ((109, 109),)

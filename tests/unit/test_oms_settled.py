@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from adapters.oms.query import Query, parse
 from adapters.oms.settled import (
     NEWEST,
     VALIDATOR_FIELDS,
@@ -17,17 +16,13 @@ from adapters.oms.settled import (
     runs_of,
 )
 from storage.cached import Fact
+from tests.kept_asking import query
 from tests.kept_world import GRACE, HOUR, at, text_of
 
 END = text_of(100)
 CLOSED = at(END)
 FINAL = CLOSED + GRACE
 LATE = FINAL + HOUR
-
-
-def query(text: str) -> Query:
-    resource, *parameters = text.split(" ")
-    return parse(resource, [(n, v) for n, _, v in (one.partition("=") for one in parameters)])
 
 
 def fact(
