@@ -1,4 +1,4 @@
-"""Questions in one line, put to what is kept of a small OMS: runs 100 to 120, two sections each."""
+"""Questions in one line, put to what is kept of a small OMS of runs 100 to 120."""
 
 from typing import Any
 

@@ -74,6 +74,9 @@ def said(*texts: str) -> list[Filter]:
         (["run_number GT 4"], ["run_number GE 5"]),
         (["run_number GE 5"], ["run_number GT 4.5"]),
         (["run_number LT 10"], ["run_number LE 9"]),
+        (["fill_number GE 3"], ["fill_number GE 2.5"]),
+        (["fill_number LE 3"], ["fill_number LT 3.5"]),
+        (["l1_rate LE 4"], ["l1_rate EQ 4.0"]),
         (["run_number IN 1,2,3"], ["run_number IN 2,3"]),
         (["run_number IN 1,2,3"], ["run_number GT 0", "run_number LT 4"]),
         (["fill_number NEQ 3"], ["fill_number GT 3"]),
@@ -102,6 +105,7 @@ def test_it_is_seen(kept: list[str], asked: list[str]) -> None:
         (["sequence EQ GLOBAL-RUN"], []),
         (["run_number GE 5"], ["run_number GE 4"]),
         (["l1_rate GT 4"], ["l1_rate GE 4.0"]),
+        (["l1_rate LT 4"], ["l1_rate LE 4.0"]),
         (["l1_rate GT 4"], ["l1_rate NEQ null"]),
         (["l1_rate EQ null"], ["l1_rate LT 4"]),
         (["l1_rate GE 0"], ["l1_rate EQ null"]),
@@ -111,6 +115,7 @@ def test_it_is_seen(kept: list[str], asked: list[str]) -> None:
         (["path_name GE a"], ["path_name EQ b"]),  # the order of texts is the server's own
         (["unheard_of GE 5"], ["unheard_of GE 10"]),  # and this may be a text
         (["unheard_of EQ 5"], ["unheard_of EQ 5.0"]),
+        (["unheard_of NEQ 5.0"], ["unheard_of EQ 5"]),
         (["components CT DT"], ["components CT DT,CSC"]),
         (["run_number IN 1,2"], ["run_number IN 1,3"]),
         (["run_number IN 1,3"], ["run_number GE 1", "run_number LE 3"]),

@@ -90,6 +90,11 @@ def test_what_nobody_knows_is_not_said(value: Any, condition: str) -> None:
         matches(Filter("x", *condition.split(" ", 1)), value)
 
 
+def test_a_value_with_parts_is_called_so() -> None:
+    with pytest.raises(NotKept, match="l1a_physics has parts"):
+        matches(Filter("l1a_physics", "GT", "1"), {"counter": 5, "rate": 1.5})
+
+
 def test_a_time_that_is_none() -> None:
     assert time_of("2017-13-16T20:51:27Z") is None
     assert time_of("2017-06-16") is None

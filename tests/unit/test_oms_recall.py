@@ -68,6 +68,13 @@ async def test_neighbouring_answers_are_put_together(world: World) -> None:
     assert said.complete
 
 
+async def test_runs_stay_apart_where_no_field_tells_them(world: World) -> None:
+    fields = "fields=last_lumisection_number"
+    await fetch(world, f"l1triggerrates run=101 {fields}", f"l1triggerrates run=100 {fields}")
+    said = await ask(world, f"l1triggerrates run=100:101 {fields}")
+    assert [row["id"] for row in said.data] == ["100_1", "100_2", "101_1", "101_2"]
+
+
 async def test_the_newest_answer_speaks_for_a_run(world: World) -> None:
     await fetch(world, "runs run=100:104")
     world.tables["runs"][2]["l1_rate"] = 99.0

@@ -62,11 +62,15 @@ def test_what_runs_tell() -> None:
 
 
 def test_the_runs_of_rows() -> None:
-    assert runs_of(query("deadtimes run=5:8"), [row(7), row(8)]) == {7, 8}
-    assert runs_of(query("deadtimes run=7 fields=x"), [{"id": "a", "attributes": {}}]) == {7}
-    assert runs_of(query("deadtimes run=7"), []) == set()
+    assert runs_of(query("deadtimes run=5:8"), [row(7), row(8)]) == frozenset({7, 8})
+    assert runs_of(query("deadtimes run=7 fields=x"), [{"id": "a", "attributes": {}}]) == frozenset(
+        {7}
+    )
+    assert runs_of(query("deadtimes run=7"), []) == frozenset()
     assert runs_of(query("deadtimes run=5:8 fields=x"), [{"id": "a", "attributes": {}}]) is None
-    assert runs_of(query("runs run=5:8 fields=era"), [{"id": "7", "attributes": {}}]) == {7}
+    assert runs_of(query("runs run=5:8 fields=era"), [{"id": "7", "attributes": {}}]) == frozenset(
+        {7}
+    )
     assert runs_of(query("fills run=7"), [row(7)]) is None
 
 
