@@ -44,7 +44,9 @@ def _readings(attribute: str, filters: Sequence[Filter]) -> Iterator[Kind]:
     if known is not None:
         yield known
         return
-    texts = [text for one in filters for text in literals(one) if text != NULL]
+    # What LIKE looks for says nothing of the kind.
+    compared = [one for one in filters if one.operator not in ("LIKE", "CT")]
+    texts = [text for one in compared for text in literals(one) if text != NULL]
     yield Kind.TEXT
     for kind in (Kind.NUMBER, Kind.TIME, Kind.TRUTH):
         if all(literal(text, kind) is not None for text in texts):
