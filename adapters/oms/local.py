@@ -47,8 +47,8 @@ def _meets(query: Query, filters: Sequence[Filter], row: Row) -> bool:
 
 def arranged(query: Query, rows: Sequence[Row]) -> Local:
     """Rows sorted, cut into the asked page and to the asked fields. Raises NotKept."""
-    page = _page(query, in_order(query, rows))
-    return Local([projected(row, query.fields) for row in page], len(rows))
+    page, fields = _page(query, in_order(query, rows)), sorted(query.fields)
+    return Local([projected(row, fields) for row in page], len(rows))
 
 
 def _page(query: Query, rows: list[Row]) -> list[Row]:

@@ -5,6 +5,7 @@ are loaded than are used, damaged ones aside; an answer that turns out not to ho
 is as if it were not there, and why is told.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from adapters.oms.forms import Form, families, form_of_label, needs_next_row, on
 from adapters.oms.implied import spans_of
 from adapters.oms.local import matching, notes_on
 from adapters.oms.query import Query
-from adapters.oms.rows import Row, has, projected, value, whole
+from adapters.oms.rows import Row, check_holds, has, value, whole
 from adapters.oms.settled import runs_of
 from adapters.oms.spans import ALL, Span, common, within, without
 from adapters.reading import NotKept, Shelf
@@ -143,7 +144,7 @@ async def _part(
     if kept is None or rows is None or not kept.label.complete:
         return None
     try:
-        return _made(asked, one, spans, rows, kept)
+        return await asyncio.to_thread(_made, asked, one, spans, rows, kept)
     except NotKept as no:
         reasons.append(no.detail)
         return None
@@ -156,7 +157,7 @@ def _made(
     conditions = remaining(asked, one.query)
     chosen = matching(asked, conditions, held)
     for row in chosen:
-        projected(row, asked.fields)
+        check_holds(row, asked.fields)
         for name in sort_names(asked):
             value(asked, row, name)
     return Part(

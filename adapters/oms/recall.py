@@ -6,6 +6,7 @@ together of several about neighbouring runs. Source of the rules: protocols shee
 or it is refused with the reason; how old the oldest part is, is told.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -56,7 +57,7 @@ async def recall(plan: Plan, shelf: Shelf, *, partial: bool, grace_ms: int) -> R
 async def _exactly(query: Query, kept: Kept, shelf: Shelf, grace_ms: int) -> Recalled:
     label, time = kept.label, fetched_at(kept)
     rows = rows_of(kept) or ()
-    runs = runs_of(query, rows)
+    runs = await asyncio.to_thread(runs_of, query, rows)
     facts = await shelf.facts(names_of(runs, query))
     final = is_settled(query, runs, facts, time, grace_ms, rows=rows)
     return Recalled(
@@ -77,7 +78,8 @@ async def _derived(query: Query, shelf: Shelf, *, partial: bool, grace_ms: int) 
         raise NotKept(f"{NEVER}, and no other answer implies it: {reason}")
     spans = spans_asked(form.query)
     parts, missing = await _parts(form, spans, shelf, partial=partial)
-    local = arranged(form.query, [row for part in parts for row in part.rows])
+    rows = [row for part in parts for row in part.rows]
+    local = await asyncio.to_thread(arranged, form.query, rows)
     facts = await shelf.facts(
         names_of({run for part in parts for run in part.runs or ()}, form.query)
     )

@@ -16,6 +16,9 @@ from adapters.reading import NotKept
 
 Row = Mapping[str, Any]
 
+SHOWN = ("id", "type", "links")  # beside the attributes, of a row whose fields were named
+NONE: Mapping[str, Any] = {}
+
 ALIKE = 1e-6  # relative; sums of luminosity are told with other last digits years later
 
 
@@ -41,8 +44,11 @@ def value(query: Query, row: Row, attribute: str) -> Any:
 
 
 def _attributes(row: Row) -> Mapping[str, Any]:
-    attributes = row.get("attributes")
-    return attributes if isinstance(attributes, Mapping) else {}
+    return _dict(row.get("attributes"))
+
+
+def _dict(given: Any) -> Mapping[str, Any]:
+    return given if isinstance(given, dict) else NONE
 
 
 def _told_by_id(query: Query, row: Row, attribute: str) -> int | None:
@@ -61,24 +67,28 @@ def whole(query: Query, row: Row, attribute: str) -> int | None:
     return given if isinstance(given, int) and not isinstance(given, bool) else None
 
 
-def projected(row: Row, fields: Collection[str]) -> dict[str, Any]:
-    """The asked part of a row. Raises NotKept when a field is not in it."""
+def check_holds(row: Row, fields: Collection[str]) -> None:
+    """Raises NotKept when a field is not in the row."""
+    if absent := sorted(set(fields) - _attributes(row).keys()):
+        raise NotKept(f"a kept row does not hold {', '.join(absent)}")
+
+
+def projected(row: Row, fields: Sequence[str]) -> dict[str, Any]:
+    """The asked part of a row, in the order of `fields`. Raises NotKept when one is not in it."""
     if not fields:
         return dict(row)
-    attributes = _attributes(row)
-    if absent := sorted(set(fields) - set(attributes)):
-        raise NotKept(f"a kept row does not hold {', '.join(absent)}")
-    made = {name: row[name] for name in ("id", "type", "links") if name in row}
-    made["attributes"] = {name: one for name, one in attributes.items() if name in fields}
-    if units := {name: one for name, one in _units(row).items() if name in fields}:
-        made["meta"] = {"row": units}
+    check_holds(row, fields)
+    attributes, units = _attributes(row), _units(row)
+    made = {name: row[name] for name in SHOWN if name in row}
+    made["attributes"] = {name: attributes[name] for name in fields}
+    if told := {name: units[name] for name in fields if name in units}:
+        made["meta"] = {"row": told}
     return made
 
 
 def _units(row: Row) -> Mapping[str, Any]:
     meta = row.get("meta")
-    units = meta.get("row") if isinstance(meta, Mapping) else None
-    return units if isinstance(units, Mapping) else {}
+    return _dict(meta.get("row")) if isinstance(meta, dict) else NONE
 
 
 def in_order(query: Query, rows: Sequence[Row]) -> list[Row]:
@@ -141,7 +151,7 @@ def same(one: Row, other: Row) -> bool:
 
 def alike(one: Any, other: Any) -> bool:
     """Are two values the same, as far as OMS keeps its digits?"""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
+    if isinstance(one, dict) and isinstance(other, dict):
         return all(alike(one[name], other[name]) for name in one.keys() & other.keys())
     if _is_number(one) and _is_number(other):
         return isclose(one, other, rel_tol=ALIKE)
