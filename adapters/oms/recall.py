@@ -67,7 +67,7 @@ async def _exactly(query: Query, kept: Kept, shelf: Shelf, grace_ms: int) -> Rec
         complete=label.complete,
         settled=label.complete and final,
         meta={name: one for name, one in kept.meta.items() if name != WHOLE_AT},
-        notes=_changes(changed(runs, facts, time)),
+        notes=(*_later(query), *_changes(changed(runs, facts, time))),
     )
 
 
@@ -90,7 +90,7 @@ async def _derived(query: Query, shelf: Shelf, *, partial: bool, grace_ms: int) 
         complete=not missing,
         settled=not missing and _are_settled(form.query, parts, facts, grace_ms),
         meta={} if form.single else _meta(form.query, local, parts, missing),
-        notes=_notes(parts, missing, facts),
+        notes=(*_later(query), *_notes(parts, missing, facts)),
         missing=tuple(missing),
     )
 
@@ -166,6 +166,13 @@ def _notes(
         notes.insert(0, f"{in_words(missing)} {_were(missing)} never fetched")
     others = [span for part in parts for span in changed(part.runs, facts, part.fetched_at)]
     return (*distinct(notes), *_changes(united(others)))
+
+
+def _later(query: Query) -> tuple[str, ...]:
+    form = form_of(query)
+    if form is None or run_of(form.query) is None or not is_open(spans_asked(form.query)):
+        return ()
+    return ("runs that came after this was fetched are not in it",)
 
 
 def _changes(runs: Sequence[Span]) -> tuple[str, ...]:

@@ -160,6 +160,8 @@ async def test_an_open_question_wants_an_answer_as_open(world: World) -> None:
     said = await ask(world, "runs run=115: sort=-run_number limit=1")
     assert numbers(said) == [120]
     assert not said.settled
+    assert said.notes == ("runs that came after this was fetched are not in it",)
+    assert (await ask(world, "runs run=110:")).notes == said.notes
     assert numbers(await ask(world, "runs run=118:125")) == [118, 119, 120]
 
 
