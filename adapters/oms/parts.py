@@ -43,13 +43,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a kept answer says of some runs. `held`: all its rows of them, `rows`: those of the
-    answer. `runs`: whose rows are held, None where they do not tell.
+    """What a kept answer says of some runs. `rows`: those of it that are in the answer.
+
+    `settled`: it was so when it was fetched. `runs`: whose rows it holds, in the answer or not;
+    None where they do not tell.
     """
 
     fetched_at: int
+    settled: bool
     spans: Sequence[Span]
-    held: Sequence[Row]
     rows: Sequence[Row]
     runs: frozenset[int] | None
     notes: Sequence[str] = ()
@@ -162,8 +164,8 @@ def _made(
             value(asked, row, name)
     return Part(
         fetched_at(kept),
+        kept.label.settled,
         spans,
-        held,
         chosen,
         runs_of(one.query, held),
         notes_on(asked, conditions, held),
@@ -179,8 +181,8 @@ def fetched_at(kept: Kept) -> int:
 
 def rows_of(kept: Kept) -> Sequence[Row] | None:
     """The rows of a kept answer, also when it is about one thing; None when they are none."""
-    rows = [kept.data] if isinstance(kept.data, Mapping) else kept.data
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+    rows = [kept.data] if isinstance(kept.data, dict) else kept.data
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None
     return rows
 
@@ -220,7 +222,7 @@ async def absent(holes: Sequence[Span], shelf: Shelf) -> tuple[list[Part], tuple
         there |= runs  # an older list that did not have them yet changes nothing
         none = without(common(before, left), [(run, run) for run in there])
         if none:
-            lists.append(Part(label.fetched_at, none, (), (), frozenset()))
+            lists.append(Part(label.fetched_at, label.settled, none, (), frozenset()))
             left = without(left, none)
     return lists, left
 

@@ -28,7 +28,7 @@ from adapters.oms.parts import (
 from adapters.oms.query import Query, from_json
 from adapters.oms.rows import distinct
 from adapters.oms.settled import changed, is_settled, names_of, runs_of
-from adapters.oms.spans import Span, in_words, is_open, united
+from adapters.oms.spans import ALL, Span, in_words, is_open, united
 from adapters.reading import NotKept, Plan, Recalled, Shelf
 from storage.cached import Fact, Kept
 
@@ -59,15 +59,18 @@ async def _exactly(query: Query, kept: Kept, shelf: Shelf, grace_ms: int) -> Rec
     rows = rows_of(kept) or ()
     runs = await asyncio.to_thread(runs_of, query, rows)
     facts = await shelf.facts(names_of(runs, query))
-    final = is_settled(query, runs, facts, time, grace_ms, rows=rows)
+    form = form_of(query)
+    changes = changed(spans_asked(form.query) if form is not None else ALL, facts, time)
+    stays = label.settled and not changes
+    settled = stays or is_settled(query, runs, facts, time, grace_ms, rows=rows)
     return Recalled(
         kept.data,
         "cache",
         time,
         complete=label.complete,
-        settled=label.complete and final,
+        settled=label.complete and settled,
         meta={name: one for name, one in kept.meta.items() if name != WHOLE_AT},
-        notes=(*_later(query), *_changes(changed(runs, facts, time))),
+        notes=(*_later(query), *_changes(changes)),
     )
 
 
@@ -145,7 +148,8 @@ def _are_settled(
 ) -> bool:
     whole = replace(query, offset=None, limit=None)  # a part is no page
     return all(
-        is_settled(
+        (part.settled and not changed(part.spans, facts, part.fetched_at))
+        or is_settled(
             whole,
             part.runs,
             facts,
@@ -164,7 +168,7 @@ def _notes(
     notes = [note for part in parts for note in part.notes]
     if missing:
         notes.insert(0, f"{in_words(missing)} {_were(missing)} never fetched")
-    others = [span for part in parts for span in changed(part.runs, facts, part.fetched_at)]
+    others = [span for part in parts for span in changed(part.spans, facts, part.fetched_at)]
     return (*distinct(notes), *_changes(united(others)))
 
 

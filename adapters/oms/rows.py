@@ -14,7 +14,7 @@ from adapters.oms.resources import resource_of
 from adapters.oms.values import time_of
 from adapters.reading import NotKept
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 SHOWN = ("id", "type", "links")  # beside the attributes, of a row whose fields were named
 NONE: Mapping[str, Any] = {}

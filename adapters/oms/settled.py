@@ -21,8 +21,10 @@ from adapters.oms.values import Kind, kind_of, ms_of
 from storage.cached import Fact
 
 VALIDATOR_FIELDS = ("end_time", "last_update", "last_lumisection_number")
+RUN_FIELDS = ("run_number", *VALIDATOR_FIELDS)
 NEWEST = "run:newest"
 NAMED = ("EQ", "IN")
+SHORTEST_MS = 20_000  # a lumisection takes 23.3 s
 MOST = 2_000  # run numbers of a question that are looked up one by one
 
 RUNS = Query("runs")
@@ -33,32 +35,31 @@ def name_of(run: int) -> str:
     return f"run:{run}"
 
 
-def facts_of(rows: Iterable[Row]) -> dict[str, list[Any]]:
+def facts_of(rows: Iterable[Row], known: Mapping[str, Fact] | None = None) -> dict[str, list[Any]]:
     """What rows of `runs` tell about runs: `{"run:N": [end_time, last_update, last LS]}`.
 
-    Rows without all three tell nothing.
+    Rows without all three tell nothing. `known`: what is remembered already; with it, the newest
+    run is told of, too, when none that is newer is remembered.
     """
-    return {
-        name_of(run): [value(RUNS, row, name) for name in VALIDATOR_FIELDS]
+    states = {
+        run: [value(RUNS, row, name) for name in VALIDATOR_FIELDS]
         for row in rows
         if (run := _run_of(row)) is not None
     }
+    facts = {name_of(run): state for run, state in states.items()}
+    newest = max(states, default=None)
+    if known is None or newest is None:
+        return facts
+    before = known.get(NEWEST)
+    if before is None or newest >= before.value[0]:
+        facts[NEWEST] = [newest, *states[newest]]
+    return facts
 
 
 def _run_of(row: Row) -> int | None:
     if row.get("type", "runs") != "runs" or not all(has(RUNS, row, n) for n in VALIDATOR_FIELDS):
         return None
     return whole(RUNS, row, "run_number")
-
-
-def newest_of(rows: Iterable[Row], known: Fact | None) -> dict[str, list[Any]]:
-    """The fact `run:newest`, when rows of `runs` tell of that run or of a newer one."""
-    told = [(int(name.removeprefix("run:")), state) for name, state in facts_of(rows).items()]
-    if not told:
-        return {}
-    run, state = max(told, key=lambda one: one[0])
-    before = known.value[0] if known is not None else 0
-    return {NEWEST: [run, *state]} if run >= before else {}
 
 
 def runs_of(query: Query, rows: Iterable[Row]) -> frozenset[int] | None:
@@ -81,12 +82,26 @@ def names_of(runs: Collection[int] | None, query: Query | None = None) -> list[s
 
     With it, runs are looked at that the answer does not show, too.
     """
-    form = form_of(query) if query is not None else None
-    attribute = form.resource.run if form else None
-    spans = spans_of(attribute, form.query.filters) if form and attribute else ()
+    spans = _meant(query) if query is not None else ()
     few = not is_open(spans) and sum(high - low for low, high in spans) < MOST
     meant = {run for low, high in spans for run in range(low, high + 1)} if few else set()
     return [NEWEST, *(name_of(run) for run in sorted({*(runs or ()), *meant}))]
+
+
+def looked_at(query: Query, runs: Collection[int] | None) -> tuple[int, int] | None:
+    """The first and the last run whose state decides about an answer; None: it never settles."""
+    spans = _meant(query)
+    if runs is None or not spans or is_open(spans):
+        return None
+    first, last = min([*runs, spans[-1][1]]), max([*runs, spans[-1][1]])
+    return (first, last) if last - first < MOST else None
+
+
+def _meant(query: Query) -> tuple[Span, ...]:
+    """The runs that a question is about, where its rows belong to runs."""
+    form = form_of(query)
+    attribute = form.resource.run if form else None
+    return spans_of(attribute, form.query.filters) if form and attribute else ()
 
 
 def is_settled(
@@ -131,15 +146,12 @@ def _settled_by_rows(query: Query, rows: Sequence[Row], fetched_at: int, grace_m
             return resource_of(resource).final and _named(query)
 
 
-def changed(runs: Collection[int] | None, facts: Mapping[str, Fact], fetched_at: int) -> list[Span]:
-    """The runs that were seen to be otherwise after an answer was fetched."""
-    known = [(run, facts.get(name_of(run))) for run in runs or ()]
-    return list(
-        united(
-            (run, run)
-            for run, fact in known
-            if fact is not None and fact.since is not None and fact.since > fetched_at
-        )
+def changed(spans: Sequence[Span], facts: Mapping[str, Fact], fetched_at: int) -> tuple[Span, ...]:
+    """The runs among these that were seen to be otherwise after an answer was fetched."""
+    return united(
+        (run, run)
+        for run, _, fact in _states({name: one for name, one in facts.items() if name != NEWEST})
+        if within(run, spans) and fact.since is not None and fact.since > fetched_at
     )
 
 
@@ -215,7 +227,9 @@ def _sections_settled(
         return False
     end, _, newest = fact.value
     seen_at = fact.seen_at if fact.since is None else fact.since
-    later = isinstance(newest, int) and newest > last and seen_at <= fetched_at
+    # As many may have come between the fetch and the look at the run.
+    came = 0 if seen_at <= fetched_at else (seen_at - fetched_at) // SHORTEST_MS + 1
+    later = isinstance(newest, int) and newest - came > last
     there = len(rows) == last - max(first, 1) + 1
     return end is None and later and there and not any(_waits(query, row) for row in rows)
 

@@ -62,7 +62,7 @@ def _ordered(asked: Query, rows: Sequence[Row]) -> list[Row]:
     return in_order(replace(asked, sort=asked.sort or tuple(told)), rows)
 
 
-def tail_of(query: Query, kept: Kept, now: int, *, run: Fact | None = None) -> Tail | None:
+def tail_of(query: Query, kept: Kept, now: int, run: Fact | None = None) -> Tail | None:
     """What of a kept answer need not be asked again at `now` (epoch ms); None: ask for all.
 
     `run`: what is remembered of the run, where that is known.

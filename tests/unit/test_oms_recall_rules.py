@@ -1,6 +1,7 @@
 """What may be made of a kept answer, and what only OMS itself can say."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -192,3 +193,15 @@ async def test_a_joined_answer_is_as_old_as_its_oldest_rows(world: World) -> Non
     said = await ask(world, "lumisections run=100 fields=pileup")
     assert (said.fetched_at, said.meta) == (4, {"totalResourceCount": 2})
     assert (await ask(world, "lumisections run=100 fields=pileup limit=9")).fetched_at == 4
+
+
+async def test_what_was_settled_stays_so_until_a_run_changes(world: World) -> None:
+    for text in ("hltpathinfo run=100:104", "hltpathinfo run=105:109"):
+        kept = await world.fetch(query(text), 1)
+        label = replace(kept.label, settled=True)
+        await world.shelf.put(replace(kept, label=label))
+    asked = ("hltpathinfo run=100:104", "hltpathinfo run=101", "hltpathinfo run=102:107")
+    assert [(await ask(world, text)).settled for text in asked] == [True, True, True]
+    await world.shelf.note({"run:102": [None, None, 1], "run:101": [None, None, 1]}, 1)
+    await world.shelf.note({"run:102": [None, None, 2]}, 5)
+    assert [(await ask(world, text)).settled for text in asked] == [False, True, False]

@@ -11,8 +11,8 @@ from adapters.oms.settled import (
     VALIDATOR_FIELDS,
     facts_of,
     is_settled,
+    looked_at,
     names_of,
-    newest_of,
     runs_of,
 )
 from storage.cached import Fact
@@ -55,10 +55,11 @@ def test_what_runs_tell() -> None:
         row(10, "lumisections", **told),
     ]
     assert facts_of(rows) == {"run:7": [END, None, 9], "run:8": [END, None, 9]}
-    assert newest_of(rows, None) == {NEWEST: [8, END, None, 9]}
-    assert newest_of(rows, Fact(NEWEST, [8, None, None, 1], 1)) == {NEWEST: [8, END, None, 9]}
-    assert newest_of(rows, Fact(NEWEST, [9, None, None, 1], 1)) == {}
-    assert newest_of([], None) == {}
+    newest = [8, END, None, 9]
+    assert facts_of(rows, {})[NEWEST] == newest
+    assert facts_of(rows, {NEWEST: Fact(NEWEST, [8, None, None, 1], 1)})[NEWEST] == newest
+    assert NEWEST not in facts_of(rows, {NEWEST: Fact(NEWEST, [9, None, None, 1], 1)})
+    assert facts_of([], {}) == {}
 
 
 def test_the_runs_of_rows() -> None:
@@ -79,6 +80,16 @@ def test_the_facts_that_are_wanted() -> None:
     assert names_of({7}, query("deadtimes run=6:8")) == [NEWEST, "run:6", "run:7", "run:8"]
     assert names_of({7}, query("deadtimes run=6:")) == [NEWEST, "run:7"]
     assert names_of(None, query("deadtimes run=1:999999")) == [NEWEST]
+
+
+def test_the_runs_to_look_at() -> None:
+    assert looked_at(query("deadtimes run=6:8"), {7}) == (7, 8)
+    assert looked_at(query("deadtimes run=7"), ()) == (7, 7)
+    assert looked_at(query("runs/7"), {7}) == (7, 7)
+    assert looked_at(query("deadtimes run=6:"), {7}) is None
+    assert looked_at(query("deadtimes run=1:999999"), {7}) is None
+    assert looked_at(query("deadtimes run=7"), None) is None
+    assert looked_at(query("fills run=7"), {7}) is None
 
 
 @pytest.mark.parametrize(
@@ -190,7 +201,12 @@ def test_a_lumisection_of_a_run_that_goes_on() -> None:
     assert not settled(SECTION, OPEN, rows=waiting, fetched_at=5)
     assert settled(f"{SECTION} fields=run_number", OPEN, rows=waiting, fetched_at=5)
     assert not settled(SECTION, OPEN, rows=[], fetched_at=5)
-    assert not settled(SECTION, OPEN, rows=done, fetched_at=4)  # was there a later one then?
+    # was there a later one then?
+    close = replace(OPEN, value=[None, END, 4])
+    assert settled(SECTION, close, rows=done, fetched_at=5)
+    assert not settled(SECTION, close, rows=done, fetched_at=4)
+    assert settled(SECTION, replace(OPEN, seen_at=5 + 90_000), rows=done, fetched_at=5)
+    assert not settled(SECTION, replace(OPEN, seen_at=5 + 100_000), rows=done, fetched_at=5)
     assert not settled(SECTION, replace(OPEN, value=[None, END, 3]), rows=done, fetched_at=5)
     assert not settled(SECTION, fact(since=9), rows=done, fetched_at=5)  # it has ended since
     assert not settled(SECTION, rows=done, fetched_at=5)
