@@ -113,16 +113,18 @@ async def _parts(
     parts, left = await together(asked, spans, found, shelf, reasons)
     lists, missing = await absent(left, shelf)
     if missing and (not partial or not parts):
-        raise NotKept(f"{in_words(missing)} {_were(missing)} never fetched{told(reasons)}", missing)
+        form_too = " in this form" if reasons else ""
+        raise NotKept(f"{_never(missing)}{form_too}{told(reasons)}", missing)
     if missing and asked.limit is not None:
-        raise NotKept(f"{in_words(missing)} are missing, so no page can be cut", missing)
+        raise NotKept(f"{_never(missing)}, so no page can be cut", missing)
     if not parts and not lists:
         raise NotKept(f"{NEVER}{told(reasons)}")
     return [*parts, *lists], missing
 
 
-def _were(spans: Sequence[Span]) -> str:
-    return "was" if len(spans) == 1 and spans[0][0] == spans[0][1] else "were"
+def _never(spans: Sequence[Span]) -> str:
+    words = in_words(spans)
+    return f"{words} {'were' if words.startswith('runs ') else 'was'} never fetched"
 
 
 def _one(form: Form, local: Local) -> dict[str, Any]:
@@ -167,7 +169,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = [note for part in parts for note in part.notes]
     if missing:
-        notes.insert(0, f"{in_words(missing)} {_were(missing)} never fetched")
+        notes.insert(0, _never(missing))
     others = [span for part in parts for span in changed(part.spans, facts, part.fetched_at)]
     return (*distinct(notes), *_changes(united(others)))
 

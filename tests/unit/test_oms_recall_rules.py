@@ -152,9 +152,9 @@ async def test_damaged_answers_are_as_if_they_were_not_there(world: World) -> No
 async def test_rows_of_before_an_attribute_was_there(world: World) -> None:
     await fetch(world, "runs run=100:104")
     no = await refusal(world, "runs run=100 fields=era")
-    assert (
-        no.detail
-        == "run 100 was never fetched; a kept answer will not do: a kept row does not hold era"
+    assert no.detail == (
+        "run 100 was never fetched in this form;"
+        " a kept answer will not do: a kept row does not hold era"
     )
 
 
