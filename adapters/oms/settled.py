@@ -25,6 +25,7 @@ RUN_FIELDS = ("run_number", *VALIDATOR_FIELDS)
 NEWEST = "run:newest"
 NAMED = ("EQ", "IN")
 SHORTEST_MS = 20_000  # a lumisection takes 23.3 s
+BEYOND = 50  # run numbers among which the next run is found as a rule
 MOST = 2_000  # run numbers of a question that are looked up one by one
 
 RUNS = Query("runs")
@@ -80,20 +81,25 @@ def runs_of(query: Query, rows: Iterable[Row]) -> frozenset[int] | None:
 def names_of(runs: Collection[int] | None, query: Query | None = None) -> list[str]:
     """The names of the facts that `is_settled` wants to see. `query`: what was asked.
 
-    With it, runs are looked at that the answer does not show, too.
+    With it, runs are looked at that the answer does not show, and some that came after it.
     """
     spans = _meant(query) if query is not None else ()
-    few = not is_open(spans) and sum(high - low for low, high in spans) < MOST
-    meant = {run for low, high in spans for run in range(low, high + 1)} if few else set()
+    few = bool(spans) and not is_open(spans) and sum(b - a for a, b in spans) < MOST
+    looked = (*spans, (spans[-1][1] + 1, spans[-1][1] + BEYOND)) if few else ()
+    meant = {run for low, high in looked for run in range(low, high + 1)}
     return [NEWEST, *(name_of(run) for run in sorted({*(runs or ()), *meant}))]
 
 
 def looked_at(query: Query, runs: Collection[int] | None) -> tuple[int, int] | None:
-    """The first and the last run whose state decides about an answer; None: it never settles."""
+    """The first and the last run whose state decides about an answer; None: it never settles.
+
+    Where the last number that was asked for is no run, a later run has to be looked for.
+    """
     spans = _meant(query)
     if runs is None or not spans or is_open(spans):
         return None
-    first, last = min([*runs, spans[-1][1]]), max([*runs, spans[-1][1]])
+    end = spans[-1][1]
+    first, last = min([*runs, end]), end if end in runs else end + BEYOND
     return (first, last) if last - first < MOST else None
 
 

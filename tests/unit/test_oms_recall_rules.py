@@ -45,6 +45,13 @@ async def test_like_is_local_over_all_and_never_from_another_like(world: World) 
     assert said.notes == ()  # OMS itself has chosen
 
 
+async def test_like_on_run_numbers_is_no_range_of_them(world: World) -> None:
+    await fetch(world, "runs filter=run_number~11%")
+    assert "does not imply" in (await refusal(world, "runs run=110:112")).detail
+    await fetch(world, "runs")
+    assert numbers(await ask(world, "runs filter=run_number~%11")) == [111]
+
+
 async def test_sums_are_left_to_oms(world: World) -> None:
     await fetch(world, "l1triggerrates run=100:104 granularity=run", "l1triggerrates run=100:104")
     assert numbers(await ask(world, "l1triggerrates run=101 granularity=run")) == [101]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.oms.settled import (
+    BEYOND,
     NEWEST,
     VALIDATOR_FIELDS,
     facts_of,
@@ -77,14 +78,16 @@ def test_the_runs_of_rows() -> None:
 
 def test_the_facts_that_are_wanted() -> None:
     assert names_of({8, 7}) == [NEWEST, "run:7", "run:8"]
-    assert names_of({7}, query("deadtimes run=6:8")) == [NEWEST, "run:6", "run:7", "run:8"]
+    wanted = [NEWEST, *(f"run:{number}" for number in range(6, 9 + BEYOND))]
+    assert names_of({7}, query("deadtimes run=6:8")) == wanted
     assert names_of({7}, query("deadtimes run=6:")) == [NEWEST, "run:7"]
     assert names_of(None, query("deadtimes run=1:999999")) == [NEWEST]
 
 
 def test_the_runs_to_look_at() -> None:
-    assert looked_at(query("deadtimes run=6:8"), {7}) == (7, 8)
-    assert looked_at(query("deadtimes run=7"), ()) == (7, 7)
+    assert looked_at(query("deadtimes run=6:8"), {6, 8}) == (6, 8)
+    assert looked_at(query("deadtimes run=6:8"), {7}) == (7, 8 + BEYOND)
+    assert looked_at(query("deadtimes run=7"), ()) == (7, 7 + BEYOND)
     assert looked_at(query("runs/7"), {7}) == (7, 7)
     assert looked_at(query("deadtimes run=6:"), {7}) is None
     assert looked_at(query("deadtimes run=1:999999"), {7}) is None
@@ -147,6 +150,8 @@ def test_every_run_counts() -> None:
 def test_after_the_last_run_others_may_come() -> None:
     assert not settled("deadtimes run=7:9", fact(7))
     assert settled("deadtimes run=7:9", fact(7), fact(9))
+    assert settled("deadtimes run=7:9", fact(7), fact(11))
+    assert not settled("deadtimes run=7:9", fact(7), fact(11, end_time=None))
     newest = Fact(NEWEST, [12, END, END, 9], LATE)
     assert settled("deadtimes run=7:9", fact(7), newest)
     assert not settled("deadtimes run=7:13", fact(7), newest)
