@@ -73,12 +73,6 @@ def remaining(asked: Query, kept: Query) -> tuple[Filter, ...]:
     )
 
 
-def can_be_cut(kept: Query) -> bool:
-    """Do kept rows tell their runs?"""
-    run = run_of(kept)
-    return run is not None and (not kept.fields or run in kept.fields or run in by_id(kept))
-
-
 def told(reasons: Iterable[str]) -> str:
     """Why kept answers will not do, each reason once."""
     listed: Sequence[str] = list(dict.fromkeys(reasons))

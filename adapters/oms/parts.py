@@ -12,7 +12,6 @@ from typing import Any
 
 from adapters.oms.fitting import (
     END_LUMI,
-    can_be_cut,
     is_about_runs,
     remaining,
     run_of,
@@ -191,8 +190,6 @@ def _of_runs(one: Candidate, spans: Sequence[Span], rows: Sequence[Row]) -> list
     run = run_of(one.query)
     if run is None:
         return list(rows)
-    if not can_be_cut(one.query):
-        raise NotKept(f"it lacks the field {run}, so that nobody can tell its runs apart")
     return [row for row in rows if within(_number(one, row, run), spans)]
 
 

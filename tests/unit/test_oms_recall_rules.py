@@ -30,6 +30,11 @@ async def test_end_lumi_is_of_its_own_filters(world: World) -> None:
     assert "end_lumi" in (await refusal(world, "lumisections run=100:102 sort=-run_number")).detail
 
 
+async def test_end_lumi_of_a_row_asked_for_by_its_id_is_its_own(world: World) -> None:
+    await fetch(world, "lumisections run=102 filter=lumisection_number=2")
+    assert "end_lumi" in (await refusal(world, "lumisections/102_2")).detail
+
+
 async def test_like_is_local_over_all_and_never_from_another_like(world: World) -> None:
     await fetch(world, "hltpathinfo run=100:101")
     said = await ask(world, "hltpathinfo run=100 filter=path_name~Zero")
@@ -113,10 +118,6 @@ async def test_answers_under_a_path_with_an_id_serve_others(world: World) -> Non
         == 1
     )
     assert (await refusal(world, "runs run=102:103")).missing
-    section = world.answer(query("lumisections run=102 filter=lumisection_number=2"))[0]
-    await world.shelf.put(kept_of(query("lumisections/102_2"), section[0], 3))
-    no = await refusal(world, "lumisections run=102 filter=lumisection_number=2")
-    assert "end_lumi" in no.detail
 
 
 async def test_fills_are_cut_out_of_a_wider_answer(world: World) -> None:
@@ -200,6 +201,23 @@ async def test_a_joined_answer_is_as_old_as_its_oldest_rows(world: World) -> Non
     said = await ask(world, "lumisections run=100 fields=pileup")
     assert (said.fetched_at, said.meta) == (4, {"totalResourceCount": 2})
     assert (await ask(world, "lumisections run=100 fields=pileup limit=9")).fetched_at == 4
+
+
+async def test_what_is_not_complete_is_not_settled(world: World) -> None:
+    whole = await world.fetch(query("hltpathinfo run=100:104"), 1)
+    await world.shelf.put(replace(whole, label=replace(whole.label, settled=True)))
+    said = await ask(world, "hltpathinfo run=104:105", partial=True)
+    assert (said.complete, said.settled) == (False, False)
+    cut = replace(whole, label=replace(whole.label, settled=True, complete=False))
+    await world.shelf.put(cut)
+    said = await ask(world, "hltpathinfo run=100:104")
+    assert (said.complete, said.settled) == (False, False)
+
+
+async def test_rows_that_do_not_tell_their_run_are_not_cut(world: World) -> None:
+    await fetch(world, "l1triggerrates run=100:104 fields=rate")
+    no = await refusal(world, "l1triggerrates run=100 fields=rate")
+    assert "does not hold run_number" in no.detail
 
 
 async def test_what_was_settled_stays_so_until_a_run_changes(world: World) -> None:
