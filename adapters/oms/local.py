@@ -12,10 +12,15 @@ from typing import Any
 from adapters.oms.forms import needs_next_row
 from adapters.oms.query import Filter, Query
 from adapters.oms.rows import Row, distinct, in_order, projected, rank, value
-from adapters.oms.values import like_text, matches, pattern
+from adapters.oms.values import like_text, matches, pattern, time_of
 from adapters.reading import NotKept
 
 LOCAL_LIKE = "local LIKE: capitals do not count and _ is itself; OMS may take them in other ways"
+
+LOCAL_ORDER = (
+    "local order of texts: capitals come before small letters; where OMS orders them otherwise,"
+    " other rows are on this page"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,8 @@ class Local:
 
 def evaluate(query: Query, rows: Sequence[Row]) -> Local:
     """The answer of these rows, when they are all that there are. Raises NotKept."""
-    chosen = matching(query, query.filters, rows)
-    return replace(arranged(query, chosen), notes=notes_on(query, query.filters, rows))
+    local = arranged(query, matching(query, query.filters, rows))
+    return replace(local, notes=(*notes_on(query, query.filters, rows), *local.notes))
 
 
 def matching(query: Query, filters: Sequence[Filter], rows: Sequence[Row]) -> list[Row]:
@@ -48,7 +53,14 @@ def _meets(query: Query, filters: Sequence[Filter], row: Row) -> bool:
 def arranged(query: Query, rows: Sequence[Row]) -> Local:
     """Rows sorted, cut into the asked page and to the asked fields. Raises NotKept."""
     page, fields = _page(query, in_order(query, rows)), sorted(query.fields)
-    return Local([projected(row, fields) for row in page], len(rows))
+    texts = len(page) < len(rows) and any(_is_by_text(query, row) for row in rows)
+    notes = (LOCAL_ORDER,) if texts else ()
+    return Local([projected(row, fields) for row in page], len(rows), notes)
+
+
+def _is_by_text(query: Query, row: Row) -> bool:
+    given = [value(query, row, name.removeprefix("-")) for name in query.sort]
+    return any(isinstance(one, str) and time_of(one) is None for one in given)
 
 
 def _page(query: Query, rows: list[Row]) -> list[Row]:

@@ -93,7 +93,7 @@ async def _derived(query: Query, shelf: Shelf, *, partial: bool, grace_ms: int) 
         complete=not missing,
         settled=not missing and _are_settled(form.query, parts, facts, grace_ms),
         meta={} if form.single else _meta(form.query, local, parts, missing),
-        notes=(*_later(query), *_notes(parts, missing, facts)),
+        notes=(*_later(query), *local.notes, *_notes(parts, missing, facts)),
         missing=tuple(missing),
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.oms.local import LOCAL_LIKE, evaluate
+from adapters.oms.local import LOCAL_LIKE, LOCAL_ORDER, evaluate
 from adapters.oms.query import Filter, Query, parse
 from adapters.oms.rows import same
 from adapters.oms.values import matches, time_of
@@ -167,6 +167,18 @@ def test_the_total_is_of_all_pages() -> None:
 def test_a_page_with_an_uncertain_edge(parameters: list[tuple[str, str]], reason: str) -> None:
     with pytest.raises(NotKept, match=reason):
         evaluate(parse("runs", parameters), runs(1, 2, 2, 4))
+
+
+def test_a_page_of_texts_is_told_to_be_so() -> None:
+    rows = runs("b", "A", "c")
+    assert evaluate(parse("runs", [("sort", "l1_rate"), ("limit", "2")]), rows).notes == (
+        LOCAL_ORDER,
+    )
+    for parameters in (
+        [("sort", "l1_rate"), ("limit", "3")],
+        [("sort", "run_number"), ("limit", "2")],
+    ):
+        assert evaluate(parse("runs", parameters), rows).notes == ()
 
 
 def test_a_page_that_holds_all_needs_no_sort() -> None:
