@@ -182,7 +182,7 @@ def _runs_settled(
     After that one no run comes that would belong into the answer. A run that a filter left out
     may come into it by a change.
     """
-    if runs is None or not spans or is_open(spans):
+    if runs is None or not spans:
         return False
     final = {
         run: _is_final(fact, state, fetched_at, grace_ms) for run, state, fact in _states(facts)

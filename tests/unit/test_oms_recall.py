@@ -23,7 +23,7 @@ async def test_nothing_was_ever_asked(world: World) -> None:
     assert no.detail == "runs 100-102 were never fetched"
     assert no.missing == ((100, 102),)
     assert (await refusal(world, "runs run=100")).detail == "run 100 was never fetched"
-    assert "never asked" in (await refusal(world, "fills run=55")).detail
+    assert "never asked" in (await refusal(world, "fills filter=fill_number=55")).detail
 
 
 async def test_a_part_of_a_wider_answer_with_fewer_fields(world: World) -> None:

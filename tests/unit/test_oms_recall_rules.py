@@ -121,8 +121,11 @@ async def test_answers_under_a_path_with_an_id_serve_others(world: World) -> Non
 
 
 async def test_fills_are_cut_out_of_a_wider_answer(world: World) -> None:
-    await fetch(world, "fills run=50:60")
-    said = await ask(world, "fills run=55:57 sort=-fill_number fields=fill_number")
+    await fetch(world, "fills filter=fill_number>=50 filter=fill_number<=60")
+    said = await ask(
+        world,
+        "fills filter=fill_number>=55 filter=fill_number<=57 sort=-fill_number fields=fill_number",
+    )
     assert [row["attributes"]["fill_number"] for row in said.data] == [57, 56, 55]
 
 

@@ -73,7 +73,7 @@ def test_the_runs_of_rows() -> None:
     assert runs_of(query("runs run=5:8 fields=era"), [{"id": "7", "attributes": {}}]) == frozenset(
         {7}
     )
-    assert runs_of(query("fills run=7"), [row(7)]) is None
+    assert runs_of(query("fills filter=fill_number=7"), [row(7)]) is None
 
 
 def test_the_facts_that_are_wanted() -> None:
@@ -92,7 +92,7 @@ def test_the_runs_to_look_at() -> None:
     assert looked_at(query("deadtimes run=6:"), {7}) is None
     assert looked_at(query("deadtimes run=1:999999"), {7}) is None
     assert looked_at(query("deadtimes run=7"), None) is None
-    assert looked_at(query("fills run=7"), {7}) is None
+    assert looked_at(query("fills filter=fill_number=7"), {7}) is None
 
 
 @pytest.mark.parametrize(
@@ -234,15 +234,17 @@ def fill(number: int, end: str | None = END) -> dict[str, Any]:
 
 
 def test_fills() -> None:
-    assert settled("fills run=5", rows=[fill(5)])
-    assert settled("fills run=4:5", rows=[fill(4), fill(5)])
-    assert not settled("fills run=4:6", rows=[fill(4), fill(5)])
-    assert not settled("fills run=4:5", rows=[fill(4, None), fill(5)])
-    assert not settled("fills run=5", rows=[fill(5)], fetched_at=FINAL - 1)
-    assert not settled("fills run=5", rows=[])
-    assert not settled("fills run=5 limit=1", rows=[fill(5)])
+    assert settled("fills filter=fill_number=5", rows=[fill(5)])
+    assert settled("fills filter=fill_number>=4 filter=fill_number<=5", rows=[fill(4), fill(5)])
+    assert not settled("fills filter=fill_number>=4 filter=fill_number<=6", rows=[fill(4), fill(5)])
+    assert not settled(
+        "fills filter=fill_number>=4 filter=fill_number<=5", rows=[fill(4, None), fill(5)]
+    )
+    assert not settled("fills filter=fill_number=5", rows=[fill(5)], fetched_at=FINAL - 1)
+    assert not settled("fills filter=fill_number=5", rows=[])
+    assert not settled("fills filter=fill_number=5 limit=1", rows=[fill(5)])
     assert not settled("fills", rows=[fill(5)])
-    assert not settled("bunches run=5", rows=[fill(5)])
+    assert not settled("bunches filter=fill_number=5", rows=[fill(5)])
 
 
 def test_eras_and_what_is_final_at_once() -> None:
