@@ -19,7 +19,7 @@ Number = int | float
 Literal = Number | datetime | bool | str
 
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
-TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d{1,6})?Z?")
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?:(:\d\d)(\.\d{1,6})?)?Z?")
 TRUTHS = {"true": True, "false": False}
 RANGES = ("LT", "GT", "LE", "GE")
 

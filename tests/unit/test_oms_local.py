@@ -102,6 +102,8 @@ def test_a_value_with_parts_is_called_so() -> None:
 def test_a_time_that_is_none() -> None:
     assert time_of("2017-13-16T20:51:27Z") is None
     assert time_of("2017-06-16") is None
+    assert time_of("2017-06-16T20:51.5Z") is None
+    assert time_of("2017-06-16T20:51:27.5Z") != time_of("2017-06-16T20:51:27Z")
     assert time_of(5) is None
 
 

@@ -1,10 +1,13 @@
 """When answers of OMS do not change any more."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.oms.settled import (
     BEYOND,
@@ -18,7 +21,7 @@ from adapters.oms.settled import (
 )
 from storage.cached import Fact
 from tests.kept_asking import query
-from tests.kept_world import GRACE, HOUR, at, text_of
+from tests.kept_world import GRACE, HOUR, MemoryShelf, at, text_of
 
 END = text_of(100)
 CLOSED = at(END)
@@ -258,3 +261,26 @@ def test_eras_and_what_is_final_at_once() -> None:
     assert settled("hltconfigdata filter=config_name=/cdaq/x", rows=[path], fetched_at=1)
     assert not settled("hltconfigdata filter=config_name=/cdaq/x", rows=[])
     assert not settled("hltconfigdata", rows=[path])
+
+
+@given(
+    changes=st.lists(st.integers(101, 300), max_size=4),
+    looks=st.lists(st.integers(90, 320), min_size=1, max_size=6),
+    fetched=st.integers(90, 320),
+)
+def test_what_is_settled_has_not_changed_up_to_the_last_look(
+    changes: list[int], looks: list[int], fetched: int
+) -> None:
+    """The run ends at 100 h; each change of it moves its last update, and may come late."""
+    shelf = MemoryShelf()
+
+    def state(hour: int) -> list[Any]:
+        updates = [100, *(change for change in changes if change <= hour)]
+        return [END if hour >= 100 else None, text_of(max(updates)), min(hour, 100)]
+
+    for hour in sorted(looks):
+        asyncio.run(shelf.note({"run:7": state(hour)}, at(text_of(hour))))
+    asked, when = query("hltpathinfo run=7"), at(text_of(fetched))
+    if fetched <= max(looks) and is_settled(asked, {7}, shelf.remembered, when, GRACE):
+        assert state(fetched) == state(max(looks))
+        assert fetched >= 148

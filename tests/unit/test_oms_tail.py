@@ -82,7 +82,7 @@ def test_what_does_not_meet_is_fetched_as_a_whole(rows: list[dict[str, Any]]) ->
 
 def test_end_lumi_is_no_change() -> None:
     text = f"lumisections run=7 {FIELDS},end_lumi"
-    made = tail(text, [section(1, end_lumi=1.5), section(2, end_lumi=0.0)])
+    made = tail(text, [section(1, end_lumi=1.5), section(2, end_lumi=None)])
     assert made is not None
     joined = made.joined([section(2, end_lumi=1.5), section(3, end_lumi=0.0)])
     assert joined is not None
