@@ -80,6 +80,8 @@ async def test_sums_are_left_to_oms(world: World) -> None:
     [
         ("weeklysummaries", "too little"),
         ("runs/100/hltconfigdata", "OMS itself"),
+        ("runs/100 filter=l1_rate>0", "OMS itself"),
+        ("runs/100 limit=1", "OMS itself"),
         ("runs run=100 include=turbo", "parameters"),
     ],
 )
