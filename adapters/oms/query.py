@@ -2,30 +2,36 @@
 
 Forms and operators: protocols sheet of OMS, section 2. Names may come as a client types them
 (`filter[run_number][GE]`, `filter[runs][run_number][GE]`, `filter[run_number]`), or as people do:
-`run=297050:297056`, `filter=run_number>=297050`, `granularity=lumisection`.
+`run=297050:297056`, `fill=5839`, `era=2017B`, `filter=run_number>=297050`,
+`granularity=lumisection`. Promises: nothing is left out, or taken for something else.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from adapters.oms.resources import resource_of
+from adapters.oms.resources import RESOURCES, resource_of
 from adapters.reading import UNKNOWN, Misasked, Parameters
 
 OPERATORS = ("EQ", "NEQ", "LT", "GT", "LE", "GE", "LIKE", "CT", "IN")
 SIGNS = {"!=": "NEQ", ">=": "GE", "<=": "LE", "=": "EQ", ">": "GT", "<": "LT", "~": "LIKE"}
 INCLUDES = ("meta", "presentation_timestamp", "data_only", "turbo")
 GROUPS = ("granularity", "size", "count")
+SUBJECTS = {"run": "run_number", "fill": "fill_number", "era": "name"}
 NULL = "null"
 LARGEST_PAGE = 100_000  # rows; the server's hard maximum
 
-PATH = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_.:-]+)*")
+PATH = re.compile(r"[A-Za-z0-9_]+(/(?!\.+(/|$))[A-Za-z0-9_.:-]+)*")
+NAME = re.compile(r"([A-Za-z]+)((\[[^\[\]]*\])*)")
 ATTRIBUTE = re.compile(r"[A-Za-z0-9_]+")
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 EXPRESSION = re.compile(r"\s*([A-Za-z0-9_]+)\s*(!=|>=|<=|=|>|<|~)(.*)", re.DOTALL)
 NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -144,30 +150,46 @@ def parse(resource: str, parameters: Parameters) -> Query:
 
 
 def _take(draft: _Draft, name: str, value: str) -> None:
-    head, _, rest = name.partition("[")
-    inner = BRACKETS.findall(f"[{rest}") if rest else []
+    _check_text(name, value)
+    match = NAME.fullmatch(name)
+    head, inner = (match[1], BRACKETS.findall(match[2])) if match is not None else ("", [])
     match head, inner:
         case "fields", [] | [_]:
             draft.fields += _names(value, name)
         case "filter", []:
             draft.filters.append(_expression(value))
         case "filter", [_, *_]:
-            draft.filters.append(_bracketed(inner, value, name))
-        case ("run", []):
-            draft.filters += _span(resource_of(draft.resource).subject, value)
+            draft.filters.append(_bracketed(draft.resource, inner, value, name))
+        case (("run" | "fill" | "era"), []):
+            draft.filters += _about(draft.resource, name, value.strip())
         case "sort", [] | [_]:
             draft.sort += _sorting(value, name)
         case "include", [] | [_]:
-            draft.include += _known(value.split(","), INCLUDES, name)
+            given = [one.strip() for one in value.split(",") if one.strip()]
+            draft.include += _known(given, INCLUDES, name)
         case "group", [inner_name]:
             _known([inner_name], GROUPS, name)
-            draft.group[inner_name] = value
-        case ("granularity", []):
-            draft.group["granularity"] = value
+            _once(draft.group, inner_name, value, name)
+        case "granularity", []:
+            _once(draft.group, "granularity", value, name)
         case ("page", [("offset" | "limit") as which]) | (("offset" | "limit") as which, []):
-            draft.page[which] = _rows(which, value, name)
+            _once(draft.page, which, _rows(which, value, name), name)
         case _:
             raise Misasked(f"{name!r} is no parameter that OMS knows", parameter=name)
+
+
+def _check_text(name: str, value: str) -> None:
+    try:
+        (name + value).encode()
+    except UnicodeEncodeError as exc:
+        said = f"{name!a}: its text cannot be sent as UTF-8"
+        raise Misasked(said, parameter=name.encode("ascii", "replace").decode()) from exc
+
+
+def _once(taken: dict[str, V], which: str, value: V, name: str) -> None:
+    if taken.get(which, value) != value:
+        raise Misasked(f"{name}: {which} was given twice, and differs", parameter=name)
+    taken[which] = value
 
 
 def _names(value: str, name: str) -> list[str]:
@@ -180,7 +202,9 @@ def _names(value: str, name: str) -> list[str]:
 
 def _sorting(value: str, name: str) -> list[str]:
     keys = [one.strip() for one in value.split(",") if one.strip()]
-    _names(",".join(one.removeprefix("-") for one in keys), name)
+    for key in keys:
+        if not ATTRIBUTE.fullmatch(key.removeprefix("-")):
+            raise Misasked(f"{name}: {key!r} is no name of an attribute", parameter=name)
     return keys
 
 
@@ -209,35 +233,57 @@ def _expression(text: str) -> Filter:
     return Filter(attribute, SIGNS[sign], value.strip())
 
 
-def _bracketed(inner: Sequence[str], value: str, name: str) -> Filter:
+def _bracketed(path: str, inner: Sequence[str], value: str, name: str) -> Filter:
+    """The type of the rows may stand before the attribute, as in the links that OMS gives."""
     parts = list(inner)
     operator = "EQ"
     if len(parts) > 1 and parts[-1].upper() in OPERATORS:
         operator = parts.pop().upper()
-    if len(parts) > 2 or not ATTRIBUTE.fullmatch(parts[-1]):  # noqa: PLR2004 - type and attribute
+    types = {*RESOURCES, *path.split("/")}
+    if len(parts) > 1 and parts[0] in types:
+        del parts[0]
+    if len(parts) > 1 or not ATTRIBUTE.fullmatch(parts[0]):
         raise Misasked(
             f"{name}: write it as filter[ATTRIBUTE][OPERATOR], with one of {', '.join(OPERATORS)}",
             parameter=name,
         )
-    return Filter(parts[-1], operator, value)
+    return Filter(parts[0], operator, value)
 
 
-def _span(attribute: str, value: str) -> Iterator[Filter]:
+def _about(path: str, name: str, value: str) -> Iterator[Filter]:
+    """What `run`, `fill` and `era` ask for, of rows that are about such a thing or tell it."""
+    about = resource_of(path)
+    subject = SUBJECTS[name]
+    if name == "era":
+        if not value:
+            raise Misasked("era: a name is needed, such as 2017B", parameter=name)
+        yield Filter("name" if about.subject == "name" else "era", "EQ", value)
+        return
+    if name == "run" and about.subject != subject:
+        others = {one: word for word, one in SUBJECTS.items()}
+        said = f"run: rows of {path} belong to no run: ask by {others.get(about.subject, 'era')}"
+        raise Misasked(said, parameter=name)
+    yield from _span(name, subject, value)
+
+
+def _span(name: str, attribute: str, value: str) -> Iterator[Filter]:
     """`297050`, or `297050:297056` with both ends included; either end may be left out."""
     first, colon, last = (one.strip() for one in value.partition(":"))
     if not colon:
-        yield Filter(attribute, "EQ", _whole(first, value))
+        yield Filter(attribute, "EQ", _whole(name, first, value))
         return
     if not first and not last:
-        raise Misasked(f"run: {value!r} has neither a first nor a last run", parameter="run")
+        raise Misasked(f"{name}: {value!r} has neither a first nor a last one", parameter=name)
+    if first and last and int(_whole(name, first, value)) > int(_whole(name, last, value)):
+        raise Misasked(f"{name}: {value!r} ends before it begins", parameter=name)
     if first:
-        yield Filter(attribute, "GE", _whole(first, value))
+        yield Filter(attribute, "GE", _whole(name, first, value))
     if last:
-        yield Filter(attribute, "LE", _whole(last, value))
+        yield Filter(attribute, "LE", _whole(name, last, value))
 
 
-def _whole(text: str, value: str) -> str:
+def _whole(name: str, text: str, value: str) -> str:
     if not NUMBER.fullmatch(text):
-        said = f"run: {value!r} is neither a number nor a range such as 297050:297056"
-        raise Misasked(said, parameter="run")
+        said = f"{name}: {value!r} is neither a number nor a range such as 297050:297056"
+        raise Misasked(said, parameter=name)
     return str(int(text))
