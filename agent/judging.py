@@ -99,6 +99,9 @@ class Judge:
             detail = f"there is no backend {backend!r} here: {self._known()}"
             raise Refusal(HTTPStatus.NOT_FOUND, detail, [FieldError("/backend", detail)])
         there = self.backends[backend]
+        if not there.kinds:
+            said = f"{backend} takes no entries: it can only be asked, with `holdfast query`"
+            raise unfit([FieldError("/backend", said)])
         aliases = there.aliases or {}
         wanted = envelope.kind if envelope.kind is not None else draft.kind or there.main_kind
         name = aliases.get(wanted, wanted)

@@ -219,8 +219,11 @@ class UnknownKind(Parked):
     side: Side = "agent"
 
     def __init__(self, backend: str, adapter: str, kind: str) -> None:
+        taken = (
+            f"is of kind {adapter}, which takes no" if adapter else "can only be asked; it takes no"
+        )
         super().__init__(
-            f"{backend} is of kind {adapter}, which takes no {kind!r}: such entries were accepted"
-            f" under other settings. Set backends.{backend}.kind right, or discard them",
+            f"{backend} {taken} {kind!r}: such entries were accepted under other"
+            f" settings. Set backends.{backend}.kind right, or discard them",
             scope=f"kind {kind}",
         )

@@ -79,6 +79,7 @@ FIELDS: dict[str, dict[str, tuple[Field, ...]]] = {
             Field("span_id", "--span-id", "text", "The span of that trace."),
         ),
     },
+    "oms": {},
     "telemetry": {
         "event": (
             Field("type", "--type", "text", "What was measured, such as weather.", required=True),
@@ -103,6 +104,7 @@ MAIN_KINDS = {
     "auditor": "record",
     "elog": "post",
     "event_manager": "event",
+    "oms": "",
     "telemetry": "event",
 }
 
@@ -110,5 +112,6 @@ ALIASES: dict[str, dict[str, str]] = {
     "auditor": {},
     "elog": {"run_table": "run_params"},
     "event_manager": {},
+    "oms": {},
     "telemetry": {},
 }

@@ -124,6 +124,9 @@ def render() -> str:
     """The module as text."""
     lines = ["FIELDS: dict[str, dict[str, tuple[Field, ...]]] = {"]
     for kind, entries in sorted(all_fields().items()):
+        if not entries:
+            lines.append(f'    "{kind}": {{}},')
+            continue
         lines.append(f"    {kind!r}: {{".replace("'", '"'))
         for name, fields in entries.items():
             lines.append(f'        "{name}": (')

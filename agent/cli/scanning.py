@@ -117,6 +117,8 @@ def entry_kind(backend_kind: str, wanted: str | None) -> str:
 def fields_of(backend_kind: str, kind: str) -> tuple[Field, ...]:
     """The fields of a kind of entry. Raises Ending (64) where there is none of this name."""
     entries = FIELDS[backend_kind]
+    if not entries:
+        raise usage(f"backends of kind {backend_kind} take no entries: ask with `holdfast query`")
     if kind not in entries:
         takes = ", ".join(sorted(entries))
         raise usage(f"--kind {kind!r}: backends of kind {backend_kind} take: {takes}")

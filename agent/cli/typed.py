@@ -74,6 +74,8 @@ def _section(found: Scan, config: Any) -> tuple[str, str | tuple[Field, ...]]:
         return "Options of the entry", f"Unknown, since {'; '.join(error.problems)}."
     if backend_kind is None:
         return "Options of the entry", f"Unknown: the settings name no backend {backend!r}."
+    if not FIELDS[backend_kind]:
+        return "Options of the entry", f"{backend} takes no entries: it can only be asked."
     kind = entry_kind(backend_kind, found.kind)
     fields = FIELDS[backend_kind].get(kind)
     others = ", ".join(name for name in FIELDS[backend_kind] if name != kind)
@@ -102,7 +104,7 @@ def _unknown(found: Scan, config: Any) -> str:
         backend_kind = _kind(found.plain[0], config) if found.plain else None
     except SettingsError:
         backend_kind = None
-    if backend_kind is None:
+    if backend_kind is None or not FIELDS[backend_kind]:
         return f"{said}; `holdfast put BACKEND --help` shows what there is"
     kind = entry_kind(backend_kind, found.kind)
     known: Mapping[str, tuple[Field, ...]] = FIELDS[backend_kind]

@@ -76,6 +76,8 @@ def suffix_of(name: str) -> str:
 
 def check_suffix(name: str, kinds: Collection[str], kind: str | None) -> str:
     """The suffix of a file that may be taken here. Raises Unacceptable."""
+    if not kinds:
+        raise Unacceptable(Flaw("this backend takes no entries: it can only be asked"))
     suffix = suffix_of(name)
     if suffix not in SUFFIXES:  # nor an image for a note: see `is_image`
         accepted = ", ".join((*SUFFIXES, "NAME.entry/"))
