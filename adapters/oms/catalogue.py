@@ -64,6 +64,13 @@ async def kept(resource: str, shelf: Shelf) -> Known | None:
     return Known(found.data or None, found.label.fetched_at)
 
 
+async def keep(resource: str, fields: dict[str, Any], shelf: Shelf, now: int) -> Known:
+    """Remember a catalogue that was asked for at `now` (epoch ms)."""
+    label = Label(key_of(resource), META, now, complete=True, settled=False)
+    await shelf.put(Kept(label, fields))
+    return Known(fields or None, now)
+
+
 async def current(query: Query, shelf: Shelf, ask: AskFields, now: int) -> Known | None:
     """The catalogue for a question that OMS is to be asked. None: there is none.
 
@@ -104,9 +111,7 @@ async def _anew(
         return before
     if fields is None:
         return before
-    label = Label(key_of(resource), META, now, complete=True, settled=False)
-    await shelf.put(Kept(label, fields))
-    return Known(fields or None, now)
+    return await keep(resource, fields, shelf, now)
 
 
 def _is_only_the_list(error: DeliveryError) -> bool:

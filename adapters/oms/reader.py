@@ -62,7 +62,7 @@ class OmsReader:
         query: Query = plan.spec
         resource = catalogue_asked(query.resource)
         if resource is not None:
-            return await self._catalogue(resource)
+            return await self._catalogue(resource, shelf)
         began = self._site.now()
         known, notes = await self._known(query, shelf, began)
         whole, fetched_at = await self._rows(plan, shelf, known, progress, began)
@@ -73,8 +73,8 @@ class OmsReader:
     async def recall(self, plan: Plan, shelf: Shelf, *, partial: bool) -> Recalled:
         """Say it from kept answers. Raises NotKept, Misasked."""
         query: Query = plan.spec
-        if catalogue_asked(query.resource) is not None:
-            return await recall_exactly(plan, shelf)
+        if (listed := catalogue_asked(query.resource)) is not None:
+            return await _recalled_catalogue(plan, listed, shelf)
         resource = catalogue.listed_by(query.resource)
         if self._options.check_attributes and resource is not None:
             catalogue.check(query, await catalogue.kept(resource, shelf))
@@ -111,10 +111,12 @@ class OmsReader:
     def _grace_ms(self) -> int:
         return round(self._options.grace_seconds * 1000)
 
-    async def _catalogue(self, resource: str) -> Fetched:
+    async def _catalogue(self, resource: str, shelf: Shelf) -> Fetched:
+        now = self._site.now()
         fields = await self._fields(resource)
-        if fields is None:
+        if not fields:
             raise Misasked(f"OMS lists no attributes of {resource!r}", status=404)
+        await catalogue.keep(resource, fields, shelf, now)
         return Fetched(fields)
 
     async def _known(
@@ -200,6 +202,14 @@ class OmsReader:
             return facts
         noted = await shelf.note(offline.facts_of(states.data, facts), now)
         return {**facts, **noted}
+
+
+async def _recalled_catalogue(plan: Plan, resource: str, shelf: Shelf) -> Recalled:
+    """As it was last fetched, for whatever question. Raises NotKept."""
+    known = await catalogue.kept(resource, shelf)
+    if known is None or not known.attributes:
+        return await recall_exactly(plan, shelf)
+    return Recalled(known.attributes, "cache", known.at, complete=True, settled=False)
 
 
 def _are_fresh(facts: Mapping[str, Fact], runs: Collection[int] | None, now: int) -> bool:
