@@ -2,9 +2,10 @@
 
 Promises: an answer is whole or says what is missing; a name that OMS does not know is refused and
 never left out; a run's values are remembered whenever they are seen, so that answers about it are
-known to be settled, or to be out of date.
+known to be settled, or to be out of date. Whatever looks at all rows does so beside the loop.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -143,7 +144,9 @@ class OmsReader:
         tail = await self._tail(plan, shelf, began)
         if tail is not None:
             part = await self._all(tail.query, known, progress)
-            rows = tail.joined(part.data) if part.complete and isinstance(part.data, list) else None
+            rows: list[Row] | None = None
+            if part.complete and isinstance(part.data, list):
+                rows = await asyncio.to_thread(tail.joined, part.data)
             if rows is not None:
                 meta = {**part.meta, WHOLE_AT: tail.whole_at}
                 return replace(part, data=rows, total=len(rows), meta=meta), tail.whole_at
@@ -153,11 +156,12 @@ class OmsReader:
         kept = await shelf.get(plan.key)
         if kept is None or not isinstance(kept.data, list):
             return None
-        runs = offline.runs_of(plan.spec, kept.data)
+        runs = await asyncio.to_thread(offline.runs_of, plan.spec, kept.data)
         if runs is None or len(runs) != 1:
             return None
         name = offline.name_of(next(iter(runs)))
-        return offline.tail_of(plan.spec, kept, now, (await shelf.facts([name])).get(name))
+        run = (await shelf.facts([name])).get(name)
+        return await asyncio.to_thread(offline.tail_of, plan.spec, kept, now, run)
 
     async def _all(self, query: Query, known: Known | None, progress: Progress) -> Whole:
         sort = sort_of(query, known.attributes if known else None)
@@ -165,7 +169,7 @@ class OmsReader:
         async def ask(asked: Query, page: Page | None) -> dict[str, Any]:
             path = target(asked, sort, page)
             answer = await self._client.request("GET", path)
-            return rows_body(answer, f"{self._base}/{asked.resource}")
+            return await asyncio.to_thread(rows_body, answer, f"{self._base}/{asked.resource}")
 
         return await pages.fetched(query, ask, self._options.page_rows, progress)
 
@@ -173,9 +177,11 @@ class OmsReader:
         """Will it stay as it is? What the runs concerned look like now is found out first."""
         data = whole.data
         rows = data if isinstance(data, list) else [] if data is None else [data]
-        runs = offline.runs_of(query, rows)
+        runs = await asyncio.to_thread(offline.runs_of, query, rows)
         facts = await self._facts(query, rows, runs, shelf, fetched_at)
-        return offline.is_settled(query, runs, facts, fetched_at, self._grace_ms, rows=rows)
+        return await asyncio.to_thread(
+            offline.is_settled, query, runs, facts, fetched_at, self._grace_ms, rows=rows
+        )
 
     async def _facts(
         self,
@@ -187,7 +193,9 @@ class OmsReader:
     ) -> Mapping[str, Fact]:
         names = offline.names_of(runs, query)
         facts = await shelf.facts(names)
-        told = {} if PRESENTED in query.include else offline.facts_of(rows, facts)
+        told: dict[str, Any] = {}
+        if PRESENTED not in query.include:
+            told = await asyncio.to_thread(offline.facts_of, rows, facts)
         if told:
             return {**facts, **await shelf.note(told, fetched_at)}
         now = self._site.now()
