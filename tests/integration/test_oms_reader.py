@@ -1,7 +1,7 @@
 """OMS asked over real sockets: what goes out, what is kept, what is refused by name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -328,7 +328,7 @@ async def test_a_list_that_fails_at_oms_does_not_keep_the_rows_away(
 async def test_the_runs_of_an_answer_are_looked_at_and_remembered(
     oms: SmallOms, ask: Asking, shelf: DictShelf, at: At
 ) -> None:
-    await ask("lumisections", run="297050:297056")
+    await ask("lumisections", run="297050:297051")
 
     (asked,) = oms.rows_asked("runs")
     assert asked == (
@@ -341,11 +341,11 @@ async def test_the_runs_of_an_answer_are_looked_at_and_remembered(
     assert shelf.known["run:297051"].seen_at == NOW
 
     at.now += 59_000
-    await ask("lumisections", run="297050:297056")
+    await ask("lumisections", run="297050:297051")
     assert len(oms.rows_asked("runs")) == 1
 
     at.now += 2_000
-    await ask("lumisections", run="297050:297056")
+    await ask("lumisections", run="297050:297051")
     assert len(oms.rows_asked("runs")) == 2
 
 
@@ -374,11 +374,10 @@ async def test_times_in_another_form_are_not_taken_for_a_change(
     assert shelf.known["run:297050"].since is None
 
 
-@pytest.mark.parametrize("break_it", [lambda s: s.fault("status", path="/runs"), Served.heal])
 async def test_an_answer_stays_one_when_its_runs_cannot_be_looked_at(
-    server: Served, ask: Asking, break_it: Callable[[Served], object]
+    server: Served, ask: Asking
 ) -> None:
-    break_it(server)
+    server.fault("status", path="/runs")
 
     fetched = await ask("lumisections", run="297050")
 
