@@ -41,7 +41,10 @@ def sections(run: int, count: int) -> list[Attributes]:
 
 
 class SmallOms:
-    """`tables`: attributes of rows by resource; `lists`: what each has, None answers 404."""
+    """`tables`: attributes of rows by resource; `lists`: what each has, None answers 404.
+
+    `unknown`: texts in a query string that are answered with 400.
+    """
 
     def __init__(self) -> None:
         self.tables: dict[str, list[Attributes]] = {
@@ -52,6 +55,7 @@ class SmallOms:
             name: {one: {"searchable": True, "sortable": True} for one in names}
             for name, names in NAMES.items()
         }
+        self.unknown: tuple[str, ...] = ()
         self.asked: list[str] = []
         self.app = Starlette(routes=[Route("/agg/api/v1/{path:path}", self.read)])
 
@@ -72,6 +76,8 @@ class SmallOms:
             return missing() if fields is None else JSONResponse(body)
         if resource not in self.tables:
             return missing()
+        if any(name in query for name in self.unknown):
+            return JSONResponse({"errors": [{"detail": "bad parameter"}]}, status_code=400)
         if rest:
             return self._one(resource, rest)
         return JSONResponse(self._page(resource, dict(parse_qsl(query))))

@@ -35,6 +35,7 @@ from storage.cached import Fact
 
 FRESH_MS = 60_000  # what was seen of a run so lately is not asked for again
 CSV = "csv"
+UNSORTED = "OMS takes no order of ours for these rows, so they come in its own"
 TOTAL = "totalResourceCount"
 PRESENTED = "presentation_timestamp"  # times in another form, which would look like a change
 WHOLE_AT = "whole_at"  # beside an answer that was joined to kept rows: when those were fetched
@@ -165,7 +166,17 @@ class OmsReader:
 
     async def _all(self, query: Query, known: Known | None, progress: Progress) -> Whole:
         sort = sort_of(query, known.attributes if known else None)
+        try:
+            return await self._sorted(query, sort, progress)
+        except Misasked:
+            listed = known is not None and known.attributes is not None
+            if sort == query.sort or listed:
+                raise
+        # It may be our own sort that OMS does not know, where it has no list of names.
+        whole = await self._sorted(query, query.sort, progress)
+        return replace(whole, notes=(*whole.notes, UNSORTED))
 
+    async def _sorted(self, query: Query, sort: Sequence[str], progress: Progress) -> Whole:
         async def ask(asked: Query, page: Page | None) -> dict[str, Any]:
             path = target(asked, sort, page)
             answer = await self._client.request("GET", path)

@@ -224,6 +224,24 @@ async def test_without_a_list_no_name_is_checked_and_that_is_said(
     assert "no name was checked" in fetched.notes[0]
 
 
+async def test_an_order_of_ours_that_oms_does_not_take_is_left_out_and_that_is_said(
+    oms: SmallOms, ask: Asking
+) -> None:
+    oms.lists["runs"] = None
+    oms.unknown = ("sort=run_number",)
+
+    fetched = await ask("runs")
+
+    assert len(fetched.data) == 3
+    assert fetched.notes == ("OMS takes no order of ours for these rows, so they come in its own",)
+    oms.unknown = ("filter",)
+    with pytest.raises(Misasked, match="bad parameter"):
+        await ask("runs", run="297050")
+    oms.unknown = ("sort=run_number",)
+    with pytest.raises(Misasked, match="bad parameter"):
+        await ask("runs", sort="run_number")
+
+
 async def test_names_are_not_checked_where_the_settings_say_so(
     server: Served, oms: SmallOms, shelf: DictShelf, at: At
 ) -> None:
