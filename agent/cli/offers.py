@@ -118,7 +118,7 @@ def _of(group: Any, start: Start, begun: str, config: Path | None) -> Iterator[O
         yield from ((shell, "") for shell in SCRIPTS)
     elif name in OF_BACKENDS and not found.plain:
         yield from ((word, "all of them") for word in OF_BACKENDS[name])
-        yield from _backends(config)
+        yield from _backends(config, taking=name == "put")
     elif name in OF_IDS and not (name in OF_ONE_ID and found.plain):
         yield from _ids(name, set(found.plain), config)
 
@@ -166,8 +166,11 @@ def _kind(found: Scan, config: Path | None) -> str | None:
     return kind if kind in FIELDS else None
 
 
-def _backends(config: Path | None) -> Iterator[Offer]:
+def _backends(config: Path | None, *, taking: bool = False) -> Iterator[Offer]:
+    """The backends of the settings. `taking`: without those that take no entries."""
     for name, one in backends_of(read_sources(config)).items():
+        if taking and FIELDS.get(one.get("kind", "")) == {}:
+            continue
         yield name, f"{one.get('kind', '')} {one.get('url', '')}".strip()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.oms import KIND, OmsAdapter
 from adapters.verdict import Refused, Uncertain
+from agent.cli.app import run
 from agent.clock import Clock
 from agent.draft import Bounds, Draft
 from agent.intake import Intake
@@ -80,6 +81,22 @@ def test_put_says_so_before_anything_is_sent(
 
         assert told in " ".join((desk.out + desk.err).split())
         assert desk.spooled() == []
+
+
+def test_the_tab_key_does_not_offer_it_to_put(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_desk(capsys) as desk:
+        desk.config.write_text(desk.config.read_text() + OMS)
+        monkeypatch.setenv("HOLDFAST_CONFIG", str(desk.config))
+
+        assert run(["__complete", "put", ""]) == 0
+        to_put = capsys.readouterr().out.split()
+        assert run(["__complete", "pause", ""]) == 0
+        to_pause = capsys.readouterr().out.split()
+
+    assert ("elog" in to_put, "oms" in to_put) == (True, False)
+    assert "oms" in to_pause
 
 
 async def test_what_was_accepted_under_other_settings_is_never_confirmed() -> None:
