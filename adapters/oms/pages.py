@@ -127,7 +127,10 @@ class _Pass:
     def _take(self, page: list[Row]) -> None:
         ids = [str(row.get("id")) for row in page]
         self.telling &= len(set(ids)) == len(ids) and all(row.get("id") for row in page)
-        again = page == self.before or (self.telling and not self.seen.isdisjoint(ids))
+        if self.telling:
+            again = not self.seen.isdisjoint(ids)
+        else:  # equal pages may be in order, as long as a count says where they end
+            again = self.counted is None and page == self.before
         self.before = page
         self.offset += len(page)
         if page and again:

@@ -188,6 +188,19 @@ async def test_ids_that_tell_nothing_are_not_held_against_each_other() -> None:
     assert whole.complete
 
 
+@pytest.mark.parametrize(("counted", "complete"), [(-1, True), (None, False)])
+async def test_equal_pages_are_in_order_only_where_a_count_says_so(
+    counted: int | None, *, complete: bool
+) -> None:
+    table = Table(20, counted=counted)
+    table.rows = [{"id": "297050", "type": "x", "attributes": {}}] * 20
+
+    whole = await all_of(table)
+
+    assert isinstance(whole.data, list)
+    assert (len(whole.data), whole.complete) == (20 if complete else 10, complete)
+
+
 @pytest.mark.parametrize(
     ("offset", "limit", "expected", "complete"),
     [
