@@ -65,7 +65,8 @@ class Site:
 
     `read_secret(name)` reads a secret file's text at send time; relative names are looked up
     in $CREDENTIALS_DIRECTORY, then in the configuration's folder, and `find_secret(name)` says
-    where that is. `now` gives epoch ms. `host`: this host's name, for people.
+    where that is. `now` gives epoch ms. `host`: this host's name, for people. `logins`: the
+    folder with what logins of the user that we run as have given.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Site:
     now: Callable[[], int]
     host: str = ""
     find_secret: Callable[[str], Path] = Path
+    logins: Path = Path("/nonexistent")
 
 
 class TlsOptions(BaseModel, extra="forbid", frozen=True):

@@ -33,7 +33,7 @@ class DeliveryError(Exception):
     """
 
     side: Side = "backend"
-    shown_to: Literal["nobody", "kdc", "backend"] = "backend"
+    shown_to: Literal["nobody", "kdc", "token server", "backend"] = "backend"
 
     def __init__(
         self, detail: str, *, status: int | None = None, excerpt: str | None = None
