@@ -17,8 +17,9 @@ import httpx
 
 from adapters import tls
 from adapters.answer import Answer
+from adapters.auth.credential import Headers
 from adapters.auth.options import AuthOptions
-from adapters.auth.wallet import Headers, Wallet
+from adapters.auth.wallet import Wallet
 from adapters.base import Site
 from adapters.hearing import Hearing
 from adapters.preview import File, Preview
@@ -58,7 +59,7 @@ class HttpClient:
         self._site = site
         self._base_url = (base_url or site.url).rstrip("/")
         self._limit = site.attempt_timeout_seconds
-        self._wallet = Wallet(site)
+        self._wallet = Wallet(site, self.post_form)
         self._transport: httpx.AsyncHTTPTransport | None = None
         self._context: ssl.SSLContext | None = None
         self._mistrusted = False
@@ -104,6 +105,10 @@ class HttpClient:
         if anonymous:
             return await send({})
         return await self._wallet.show(auth or self._site.auth, send, until=until)
+
+    async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
+        """How a token server is asked: with our trust, and with none of our proofs."""
+        return await self.request("POST", url, form=form, anonymous=True)
 
     def preview(
         self,

@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.auth.basic import username_of
 from adapters.auth.kerberos import whose
-from adapters.auth.options import AuthOptions
+from adapters.auth.options import AuthOptions, token_url_of
 from adapters.base import Site
 from adapters.preview import File, Preview
 
@@ -49,6 +49,13 @@ def stand_in(site: Site, auth: AuthOptions) -> dict[str, str]:
             proof = "Bearer <the token that token_command prints>"
         case "kerberos":
             proof = f"Negotiate <a ticket of {whose(auth)}>"
+        case "oidc" if auth.flow == "device":
+            proof = f"Bearer <the token of who said `holdfast login {site.name}`>"
+        case "oidc":
+            proof = f"Bearer <a token for {auth.client_id} from {token_url_of(auth)}>"
+        case "cookie":
+            key = "cookie_command" if auth.cookie_file is None else auth.cookie_file
+            return {"Cookie": f"<the cookies of {key}>"}
         case other:
             proof = f"<what auth.method = {other!r} gives>"
     return {"Authorization": proof}

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from adapters.auth.kerberos import missing_library
+from adapters.auth.logins import place_of
 from adapters.auth.options import AuthOptions, accounts_of, problems_of, secret_files
 from adapters.base import Adapter, BackendKind, Site, TlsOptions
 from adapters.registry import KINDS
@@ -106,6 +107,7 @@ def _site(name: str, backend: BackendSettings, folder: Path, clock: Clock) -> Si
         now=clock.now,
         host=socket.gethostname(),
         find_secret=partial(find_secret, folder=folder),
+        logins=logins_folder(),
     )
 
 
@@ -152,6 +154,14 @@ def find_secret(name: str, *, folder: Path) -> Path:
     return handed_over if handed_over.exists() else folder / name
 
 
+def logins_folder() -> Path:
+    """Where logins of this user are kept: its own, on whatever agent's settings it looks."""
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not state.is_absolute():
+        state = Path(os.path.expanduser("~")) / ".local" / "state"  # noqa: PTH111 - may be unknown
+    return state / "holdfast" / "tokens"
+
+
 def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) -> Route:
     kind = KINDS[backend.kind]
     adapter: Adapter = kind.adapter(site)
@@ -178,13 +188,16 @@ def _policy(backend: BackendSettings, settings: Settings, *, has_secret: bool) -
 
 def _fingerprint(site: Site) -> Callable[[], str]:
     """Tells when a secret was changed, without keeping it."""
-    files = sorted(secret_files(site.auth))
+    files = [file for _, file in sorted(secret_files(site.auth))]
+    places = [partial(site.find_secret, file) for file in files]
+    if site.auth.method == "oidc" and site.auth.flow == "device":
+        places.append(partial(place_of, site))
 
     def fingerprint() -> str:
         digest = hashlib.sha256(repr(site.auth).encode())
-        for _, name in files:
+        for place in places:
             try:
-                digest.update(site.find_secret(name).read_bytes())
+                digest.update(place().read_bytes())
             except OSError as exc:
                 digest.update(type(exc).__name__.encode())
         return digest.hexdigest()

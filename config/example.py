@@ -59,6 +59,13 @@ AUTH = """
 #   "bearer"    token_file, or token_command = ["command", "argument"]
 #   "kerberos"  keytab_file and principal (neither: the tickets of the user that the agent runs
 #               as), service (default: "HTTP@" and the host of url); pip install holdfast[kerberos]
+#   "oidc"      a token of a token server. flow =
+#       "api-access"      client_id, client_secret_file, audience (CERN: the API access)
+#       "token-exchange"  the same keys, in two steps: for clients that have no API access
+#       "device"          client_id, audience: for a person, who says `holdfast login BACKEND`
+#               token_url: CERN's when not given; device_url: beside it
+#   "cookie"    cookie_command = ["auth-get-sso-cookie", "-u", "{url}", "-o", "{file}"], or
+#               cookie_file: cookies in Netscape's format that somebody else renews
 #   "auto"      the eLog only: operator = { keys of basic } for the active experiment, and
 #               kerberos = { ... } or bearer = { ... } for all others
 #   A relative file is looked for in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=), then

@@ -4,11 +4,12 @@ import base64
 from collections.abc import Mapping
 
 from adapters.auth import secrets
+from adapters.auth.credential import Credential
 from adapters.auth.options import AuthOptions
 from adapters.base import Site
 
 
-class Basic:
+class Basic(Credential):
     """One account with a password."""
 
     def __init__(self, site: Site, auth: AuthOptions) -> None:

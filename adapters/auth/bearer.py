@@ -7,20 +7,18 @@ before it says that it ends (the claim `exp` of a JWT), or until a server does n
 import asyncio
 import base64
 import json
-import os
-import signal
 from collections.abc import Mapping
-from contextlib import suppress
+from typing import Any
 
-from adapters.auth import secrets
+from adapters.auth import commands, secrets
+from adapters.auth.credential import Credential
 from adapters.base import Site
 
-COMMAND_SECONDS = 30  # a command that asks a person for a password must not hang a lane
 MARGIN_SECONDS = 60  # a token must not end on its way, and clocks differ
 JWT_PARTS = 3
 
 
-class FileToken:
+class FileToken(Credential):
     """A token that somebody else renews."""
 
     def __init__(self, site: Site, file: str) -> None:
@@ -29,7 +27,7 @@ class FileToken:
 
     async def headers(self) -> Mapping[str, str]:
         """What proves the account. Raises Refused."""
-        return _headers(self._site, secrets.read(self._site, self._file))
+        return bearer(self._site, secrets.read(self._site, self._file))
 
     def refused(self, shown: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's shape
         """There is no other until the file changes."""
@@ -39,7 +37,7 @@ class FileToken:
         """Nothing is kept."""
 
 
-class CommandToken:
+class CommandToken(Credential):
     """A token that a command prints."""
 
     def __init__(self, site: Site, command: tuple[str, ...]) -> None:
@@ -53,8 +51,8 @@ class CommandToken:
         """What proves the account. Raises Refused."""
         async with self._one_at_a_time:
             if self._kept is None or self._is_used_up():
-                token = (await printed(self._site, self._command)).strip()
-                self._kept, self._ends = _headers(self._site, token), expiry(token)
+                token = await self._printed()
+                self._kept, self._ends = bearer(self._site, token), expiry(token)
             return self._kept
 
     def refused(self, shown: Mapping[str, str]) -> bool:
@@ -67,52 +65,36 @@ class CommandToken:
         """Forget it."""
         self._kept = None
 
+    async def _printed(self) -> str:
+        output = await commands.run(self._site, "token_command", self._command)
+        if not (token := output.decode("utf-8", "replace").strip()):
+            raise secrets.unusable(self._site, "token_command printed nothing")
+        return token
+
     def _is_used_up(self) -> bool:
         return self._ends is not None and self._site.now() / 1000 > self._ends - MARGIN_SECONDS
 
 
-def expiry(token: str) -> float | None:
-    """When a JWT ends, in epoch seconds; None: it does not say, or is no JWT."""
+def claims(token: str) -> Mapping[str, Any]:
+    """What a JWT says of itself, unproven; empty: it says nothing, or is no JWT."""
     parts = token.split(".")
     if len(parts) != JWT_PARTS:
-        return None
+        return {}
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        found = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
-        return None
-    ends = claims.get("exp") if isinstance(claims, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def expiry(token: str) -> float | None:
+    """When a JWT ends, in epoch seconds; None: it does not say, or is no JWT."""
+    ends = claims(token).get("exp")
     return float(ends) if isinstance(ends, int | float) and abs(ends) < 1e15 else None  # noqa: PLR2004 - beyond any date
 
 
-async def printed(site: Site, command: tuple[str, ...]) -> str:
-    """What `token_command` prints. It is not left behind, however this ends."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as exc:
-        said = f"token_command {command[0]!r} cannot be run: {exc.strerror}"
-        raise secrets.unusable(site, said) from exc
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            output, _ = await process.communicate()
-    except TimeoutError as exc:
-        said = f"token_command gave nothing in {COMMAND_SECONDS} s"
-        raise secrets.unusable(site, said) from exc
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # and whatever it has started
-            await process.wait()
-    if process.returncode != 0 or not output.strip():
-        raise secrets.unusable(site, f"token_command ended with {process.returncode}")
-    return output.decode("utf-8", "replace")
-
-
-def _headers(site: Site, token: str) -> Mapping[str, str]:
+def bearer(site: Site, token: str) -> Mapping[str, str]:
+    """The header that carries a token. Raises Refused where none can."""
     if not (token.isascii() and token.isprintable()):
         raise secrets.unusable(site, "the token has characters that no token has")
     return {"Authorization": f"Bearer {token}"}

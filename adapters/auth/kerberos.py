@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from adapters.auth.credential import Credential
 from adapters.auth.options import AuthOptions
 from adapters.auth.tickets import Trouble, verdict
 from adapters.base import Site
@@ -43,7 +44,7 @@ def missing_library() -> str | None:
     return None
 
 
-class Kerberos:
+class Kerberos(Credential):
     """One account with a principal."""
 
     def __init__(self, site: Site, auth: AuthOptions) -> None:

@@ -4,21 +4,22 @@ from adapters.base import Site
 from adapters.verdict import DeliveryError, Refused
 
 
-def read(site: Site, name: str) -> str:
-    """The first line of a secret's file."""
+def read(site: Site, name: str, key: str | None = None) -> str:
+    """The first line of a secret's file. `key`: the one below `auth` that names it."""
     try:
         text = site.read_secret(name).splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         reason = getattr(exc, "strerror", None) or type(exc).__name__
-        raise unusable(site, f"the secret file {name!r} cannot be read: {reason}") from exc
+        raise unusable(site, f"the secret file {name!r} cannot be read: {reason}", key) from exc
     if not text or not text[0].strip():
-        raise unusable(site, f"the secret file {name!r} is empty")
+        raise unusable(site, f"the secret file {name!r} is empty", key)
     return text[0].strip()
 
 
-def unusable(site: Site, reason: str) -> DeliveryError:
+def unusable(site: Site, reason: str, key: str | None = None) -> DeliveryError:
     """Our own settings or files are the trouble: nobody was asked, and nothing was shown."""
-    return unshown(Refused(f"backends.{site.name}.auth: {reason}", credentials=True))
+    place = f"backends.{site.name}.auth" + (f".{key}" if key else "")
+    return unshown(Refused(f"{place}: {reason}", credentials=True))
 
 
 def unshown(error: DeliveryError) -> DeliveryError:

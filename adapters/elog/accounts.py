@@ -24,7 +24,13 @@ from adapters.http import HttpClient
 from adapters.verdict import DeliveryError, Parked, Refused, Throttled, Unreachable
 
 # The proxy tells by the first part of the path which credential it should look for.
-GATES = {"none": "ws", "basic": "ws-auth", "bearer": "ws-jwt", "kerberos": "ws-kerb"}
+GATES = {
+    "none": "ws",
+    "basic": "ws-auth",
+    "bearer": "ws-jwt",
+    "oidc": "ws-jwt",
+    "kerberos": "ws-kerb",
+}
 
 ACTIVE = "/lgbk/ws/activeexperiment_for_instrument_station"
 REFUSED_MS = 3600_000
@@ -218,7 +224,9 @@ def account(site: Site, auth: AuthOptions) -> Account:
 
 
 def check_auth(auth: AuthOptions, options: Any) -> Iterator[tuple[str, str]]:
-    """What `auto` needs of the other settings: (key, what is wrong)."""
+    """What `auto` needs of the other settings, and cookies do: (key, what is wrong)."""
+    if auth.method == "cookie" and options.gate is None:
+        yield "gate", "is required by auth.method = 'cookie': no gate for cookies is known"
     if auth.method != "auto":
         return
     if options.instrument is None:

@@ -1,7 +1,7 @@
 """What `put --dry-run` shows is what a delivery sends: for every kind of entry of every backend."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
@@ -222,6 +222,8 @@ def test_with_two_accounts_it_is_said_which_is_asked_when() -> None:
         ({"method": "bearer", "token_file": "token"}, "the token in token"),
         ({"method": "bearer", "token_command": ("print-it",)}, "token_command"),
         ({"method": "kerberos", "principal": "me@X"}, "Negotiate <a ticket of me@X>"),
+        ({"method": "oidc", "client_id": "us"}, "<a token for us from https://auth.cern.ch/"),
+        ({"method": "oidc", "flow": "device"}, "of who said `holdfast login"),
     ],
 )
 def test_no_secret_is_read_to_show_a_request(auth: dict[str, Any], words: str) -> None:
@@ -231,3 +233,20 @@ def test_no_secret_is_read_to_show_a_request(auth: dict[str, Any], words: str) -
 
     assert words in preview.headers["Authorization"]
     assert SECRET not in preview.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"cookie_file": "cookies"}, "<the cookies of cookies>"),
+        ({"cookie_command": ("sso", "{file}")}, "<the cookies of cookie_command>"),
+    ],
+)
+def test_no_login_is_made_to_show_a_request(keys: dict[str, Any], words: str) -> None:
+    auth = AuthOptions(method="cookie", **keys)
+    site = elog_site.a_site("http://127.0.0.1:9", auth=auth, read_secret=None)
+    site = replace(site, options=site.options.model_copy(update={"gate": "ws-sso"}))
+
+    (preview,) = KINDS["elog"].adapter(site).preview(POST)
+
+    assert preview.headers["Cookie"] == words

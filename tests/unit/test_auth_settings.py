@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 import adapters.auth
-from adapters.auth.options import AuthOptions, accounts_of
+from adapters.auth.options import AuthOptions, accounts_of, device_url_of, token_url_of
 from adapters.auth.tickets import LIBRARY, Trouble, verdict
 from adapters.registry import KINDS
 from adapters.verdict import Refused, Unreachable
 from agent.cli.app import run
 from agent.clock import Clock
-from agent.wiring import check_backends, find_secret, make_routes
+from agent.wiring import check_backends, find_secret, logins_folder, make_routes
 from config.settings import Settings, judge
 from config.sources import SettingsError, Sources
 from tests.builders import a_claim
@@ -41,6 +41,12 @@ def auto(**changes: Any) -> dict[str, Any]:
     return {"method": "auto", "operator": OPERATOR, "bearer": {"token_file": "t"}, **changes}
 
 
+def robot(**changes: Any) -> dict[str, Any]:
+    own = {"client_id": "us", "client_secret_file": "s", "audience": "them"}
+    values = {"method": "oidc", **own, **changes}
+    return {key: value for key, value in values.items() if value is not None}
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -55,6 +61,32 @@ def auto(**changes: Any) -> dict[str, Any]:
         (settings("elog", auto(bearer={}), **MFX), "bearer.token_file: is required by"),
         (settings("elog", auto(kerberos={}), **MFX), "bearer: only one of kerberos and bearer"),
         (settings("elog", auto(username="u"), **MFX), "username: is no key of method = 'auto'"),
+        (settings("auditor", robot(client_id=None)), "client_id: is required by flow = 'api-a"),
+        (settings("auditor", robot(audience=None)), "audience: is required by flow = 'api-access'"),
+        (settings("auditor", robot(client_secret_file=None)), "client_secret_file: is required by"),
+        (
+            settings("auditor", robot(client_secret_file=None, flow="token-exchange")),
+            "client_secret_file: is required by flow = 'token-exchange'",
+        ),
+        (settings("auditor", {"method": "oidc", "flow": "device"}), "client_id: is required by"),
+        (settings("auditor", robot(flow="password")), "flow: "),
+        (settings("auditor", robot(token_url="http://auth.lab/t")), "token_url: has to be https"),
+        (settings("auditor", robot(token_url="auth.lab")), "token_url: has to be https"),
+        (settings("auditor", robot(token_url="https://a:b@c/t")), "token_url: has to be https"),
+        (settings("auditor", robot(device_url="https://a/d")), "device_url: is no key of flow = '"),
+        (settings("auditor", robot(token_file="t")), "token_file: is no key of method = 'oidc'"),
+        (settings("auditor", {"flow": "device"}), "flow: is no key of method = 'none'"),
+        (settings("auditor", {"method": "cookie"}), "cookie_command: is required by method = 'c"),
+        (
+            settings("auditor", {"method": "cookie", "cookie_command": ["sso", "{url}"]}),
+            "cookie_command: needs a word with {file}",
+        ),
+        (
+            settings(
+                "auditor", {"method": "cookie", "cookie_command": ["{file}"], "cookie_file": "c"}
+            ),
+            "cookie_file: cannot be set beside cookie_command",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_method_is_named_by_its_full_key(
@@ -77,6 +109,78 @@ def test_auto_needs_what_only_an_elog_has(
     tmp_path: Path, values: dict[str, Any], said: str
 ) -> None:
     assert any(one.startswith(f"backends.b.{said}") for one in problems_of(values, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        robot(),
+        robot(flow="token-exchange", token_url="https://auth.lab/realms/x/token"),
+        {"method": "oidc", "flow": "device", "client_id": "public"},
+        robot(flow="device", device_url="http://localhost:1/device"),
+        {"method": "cookie", "cookie_command": ["sso", "-o", "{file}"]},
+        {"method": "cookie", "cookie_file": "c"},
+    ],
+)
+def test_complete_tokens_and_cookies_are_taken(tmp_path: Path, auth: dict[str, Any]) -> None:
+    assert problems_of(settings("auditor", auth), tmp_path) == []
+
+
+def test_cookies_need_the_name_of_their_gate_at_an_elog(tmp_path: Path) -> None:
+    auth = {"method": "cookie", "cookie_file": "c"}
+
+    (said,) = problems_of(settings("elog", auth), tmp_path)
+
+    assert said.startswith("backends.b.gate: is required by auth.method = 'cookie'")
+    assert problems_of(settings("elog", auth, gate="ws-sso"), tmp_path) == []
+
+
+def test_cerns_token_server_is_asked_when_no_other_is_named() -> None:
+    urls = {
+        flow: token_url_of(AuthOptions.model_validate(robot(flow=flow)))
+        for flow in ("api-access", "token-exchange", "device")
+    }
+    cern = "https://auth.cern.ch/auth/realms/cern"
+
+    assert urls == {
+        "api-access": f"{cern}/api-access/token",
+        "token-exchange": f"{cern}/protocol/openid-connect/token",
+        "device": f"{cern}/protocol/openid-connect/token",
+    }
+    device = AuthOptions.model_validate(robot(flow="device"))
+    assert device_url_of(device) == f"{cern}/protocol/openid-connect/auth/device"
+
+
+@pytest.mark.parametrize(
+    ("auth", "file"),
+    [
+        (robot(), "s"),
+        ({"method": "cookie", "cookie_file": "c"}, "c"),
+        ({"method": "oidc", "flow": "device", "client_id": "u"}, "state/holdfast/tokens/b.json"),
+    ],
+)
+def test_a_change_of_what_proves_us_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any], file: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    values = settings("auditor", auth)
+    route = make_routes(Settings.model_validate(values), tmp_path, Clock())["b"]
+
+    before = route.credentials()
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("x")
+
+    assert route.credentials() != before
+
+
+@pytest.mark.parametrize("named", ["", "relative/state"])
+def test_logins_are_in_the_users_own_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", named)
+
+    assert logins_folder() == tmp_path / ".local/state/holdfast/tokens"
 
 
 def test_a_complete_auto_is_taken(tmp_path: Path) -> None:
