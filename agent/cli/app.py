@@ -19,6 +19,7 @@ from agent.cli import (
     daemon,
     editing,
     listing,
+    login,
     moves,
     pausing,
     put,
@@ -96,6 +97,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("pause", pausing.pause, pausing.PAUSE_EXAMPLES),
     ("resume", pausing.resume, pausing.RESUME_EXAMPLES),
     ("seen", moves.seen, moves.SEEN_EXAMPLES),
+    ("login", login.login, login.EXAMPLES),
     ("check", check.check, check.EXAMPLES),
     ("completion", completion.completion, completion.EXAMPLES),
 )

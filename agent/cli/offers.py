@@ -37,7 +37,7 @@ OF_IDS = {
     "release": "held",
 }
 OF_ONE_ID = ("show", "edit")
-OF_BACKENDS = {"put": (), "pause": (ALL,), "resume": (ALL,)}
+OF_BACKENDS = {"put": (), "pause": (ALL,), "resume": (ALL,), "login": ()}
 
 Offer = tuple[str, str]  # a word, and what it is for
 

@@ -20,6 +20,7 @@ NAMES += [
     "pause",
     "resume",
     "seen",
+    "login",
     "check",
     "completion",
 ]
@@ -77,6 +78,9 @@ def config(tmp_path: Path) -> str:
         "pause a --for 1.5h",
         "resume",
         "resume a --for 2h",
+        "login",
+        "login a b",
+        "login nobody",
     ],
 )
 def test_a_wrong_call_is_64_and_says_why(
