@@ -137,10 +137,10 @@ async def test_a_token_server_that_hangs_does_not_hold_up_a_good_token(
 ) -> None:
     monkeypatch.setattr("adapters.auth.oidc.PATIENCE_SECONDS", 0.05)
 
-    async with world.asking(world.robot()) as ask:
+    async with world.asking(world.robot(), attempt_timeout_seconds=1) as ask:
         await ask()
         world.emulator.seconds += world.emulator.life - 30
-        world.served.fault("hang", path="/token", seconds=0.3)
+        world.served.fault("hang", path="/token", seconds=5)
 
         assert await ask() == 200
 
