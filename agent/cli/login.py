@@ -145,7 +145,8 @@ async def _logged_in(site: "Site", teller: Teller) -> int:
         logins.make_folder(logins.place_of(site).parent)  # before a person goes to a browser
         code = await trying.begin()
         _show(code, teller)
-        with waiting("waiting for you to confirm it there"):
+        until = time.strftime("%H:%M:%S", time.localtime(time.time() + code.lifetime))
+        with waiting(f"waiting for you to confirm it there, until {until} (Ctrl-C ends it)"):
             found = await confirmed(trying, code, sleep=asyncio.sleep, monotonic=time.monotonic)
         place = logins.write(site, found)
     except NoLogin as none:

@@ -8,9 +8,11 @@ GET, POST /data                                     200 for a token of the right
 GET, POST /sso/data                                 200 for a cookie, else 302 to log in
 """
 
+import argparse
 import base64
 import hashlib
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +20,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from tests.emulators.kit import main
 
 AUDIENCE = "data-prod"
 SECRET = "s3cret-of-the-client"
@@ -177,3 +181,7 @@ def coded(part: dict[str, Any]) -> str:
 
 def refusal(status: int, error: str, said: str) -> Response:
     return JSONResponse({"error": error, "error_description": said}, status)
+
+
+if __name__ == "__main__":
+    main(lambda _: OidcEmulator(seconds=time.time()), argparse.ArgumentParser(description=__doc__))

@@ -269,6 +269,32 @@ def test_check_looks_at_the_secrets_of_both_accounts(
     assert (said is None) == ("auto" in shown.out)
 
 
+@pytest.mark.parametrize(
+    ("auth", "key"),
+    [
+        (
+            'method = "oidc", client_id = "u", audience = "a", client_secret_file = "s"',
+            "client_secret_file",
+        ),
+        ('method = "cookie", cookie_file = "s"', "cookie_file"),
+    ],
+)
+def test_check_looks_at_the_secret_of_a_client_and_at_cookies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], auth: str, key: str
+) -> None:
+    config = tmp_path / "x.toml"
+    lines = [f'{name} = "{tmp_path}/{name}"' for name in ("state_dir", "spool_dir", "socket")]
+    config.write_text(
+        "\n".join(["[agent]", *lines, f'admin_socket = "{tmp_path}/admin"'])
+        + f'\n[backends.b]\nkind = "auditor"\nurl = "http://e:1"\nauth = {{ {auth} }}\n'
+    )
+
+    assert run(["--config", str(config), "check"]) == 78
+    assert f"backends.b.auth.{key}: s cannot be read" in capsys.readouterr().err
+    (tmp_path / "s").write_text("x")
+    assert run(["--config", str(config), "check"]) == 0
+
+
 PAYLOADS = {
     "elog": ("post", {"experiment": "mfxl1000123", "text": "x"}),
     "event_manager": ("event", {"event_type": "log_info", "event_data": {}}),
