@@ -82,8 +82,9 @@ class HttpClient:
         `path` is appended to the backend's URL (a full URL is taken as it is); `json_text`
         goes out byte for byte; `form` and `files` as form data; `anonymous` sends no
         credentials; `auth` is another account than the backend's own. After a 401, which has
-        done nothing, it is sent once more if another credential can be had at once. Raises
-        Unreachable, Refused (unusable credentials), Uncertain.
+        done nothing (for cookies: after being sent to log in, too), it is sent once more if
+        another credential can be had at once. Raises Unreachable, Refused (unusable
+        credentials), Throttled (by a token server), Uncertain.
         """
         own, url = _headers(json_text, headers), self._place(path)
         until = asyncio.get_running_loop().time() + self._limit

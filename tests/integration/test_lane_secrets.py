@@ -41,7 +41,7 @@ async def test_what_was_shown_to_nobody_is_tried_on(world: LaneWorld) -> None:
     assert await world.state("a") == "delivered"
 
 
-@pytest.mark.parametrize("shown_to", ["nobody", "kdc", "backend"])
+@pytest.mark.parametrize("shown_to", ["nobody", "kdc", "token server", "backend"])
 async def test_a_changed_secret_is_tried_at_once(tmp_path: Path, shown_to: Any) -> None:
     secret = ["wrong"]
     refused = Refused("401", credentials=True)
