@@ -2,19 +2,23 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from adapters.answer import Answer
 from adapters.auth.oidc import PAUSE_SECONDS, REFUSED_SECONDS, YOUNG_SECONDS
 from adapters.auth.token_server import Token, TokenServer
+from adapters.base import TlsOptions
 from adapters.verdict import DeliveryError, Refused, Throttled, Unreachable
 from tests.emulators.kit import Served
 from tests.emulators.oidc import AUDIENCE, SECRET, OidcEmulator, coded
 from tests.emulators.oidc_site import World
+from tests.emulators.raw import Line, peer, reply
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +340,32 @@ async def test_an_end_that_makes_no_sense_is_read_off_the_token(
 
     assert isinstance(token, Token)
     assert token.ends == now + life
+
+
+async def test_the_token_server_is_trusted_by_what_the_backend_is_trusted_by(
+    world: World, tmp_path: Path
+) -> None:
+    ca = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    world.emulator.good["the-token"] = (AUDIENCE, float("inf"))
+
+    async def give(line: Line) -> None:
+        while await line.hear_request():
+            await line.say(reply(200, b'{"access_token": "the-token"}'))
+
+    async with peer(give, context) as there:
+        auth = world.robot(token_url=there.url.replace("http:", "https:") + "/token")
+        async with world.asking(auth) as ask:
+            mistrusted = await ask()
+        async with world.asking(auth, tls=TlsOptions(ca_file=tmp_path / "ca.pem")) as ask:
+            assert await ask() == 200
+
+    assert isinstance(mistrusted, Unreachable)
+    assert "the token server cannot be asked" in mistrusted.detail
+    assert "ca_file of backends.oms.tls" in mistrusted.detail
+    assert there.everything.count(SECRET.encode()) == 1  # by who was trusted
 
 
 def test_no_secret_is_in_the_words_for_a_token() -> None:
