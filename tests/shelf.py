@@ -1,5 +1,6 @@
-"""A shelf for kept answers and facts in a dict, for tests of readers."""
+"""The kept answers of one backend in memory, for tests of readers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from storage.cached import Fact, Kept, Label
 
 
 class DictShelf:
-    """Implements `adapters.reading.Shelf`. `kept` and `known` may be looked at."""
+    """A Shelf (adapters/reading.py). What is kept goes through JSON, as on disk."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Kept] = {}
@@ -17,26 +18,31 @@ class DictShelf:
         return self.kept.get(key)
 
     async def family(self, family: str) -> Sequence[Label]:
-        found = [one.label for one in self.kept.values() if one.label.family == family]
-        return sorted(found, key=lambda label: -label.fetched_at)
+        labels = [kept.label for kept in self.kept.values() if kept.label.family == family]
+        return sorted(labels, key=lambda label: -label.fetched_at)
 
     async def put(self, kept: Kept) -> None:
-        self.kept[kept.label.key] = kept
+        data = json.loads(json.dumps(kept.data, allow_nan=False))
+        about = json.loads(json.dumps(dict(kept.label.about)))
+        label = Label(
+            kept.label.key,
+            kept.label.family,
+            kept.label.fetched_at,
+            kept.label.complete,
+            kept.label.settled,
+            about,
+        )
+        self.kept[kept.label.key] = Kept(label, data, dict(kept.meta))
 
     async def facts(self, names: Sequence[str]) -> Mapping[str, Fact]:
         return {name: self.known[name] for name in names if name in self.known}
 
     async def note(self, values: Mapping[str, Any], seen_at: int) -> Mapping[str, Fact]:
         for name, value in values.items():
-            self.known[name] = noted(self.known.get(name), Fact(name, value, seen_at))
-        return {name: self.known[name] for name in values}
-
-
-def noted(before: Fact | None, now: Fact) -> Fact:
-    """What is remembered when something is seen again, so or otherwise."""
-    if before is None:
-        return now
-    if now.seen_at < before.seen_at:
-        return before
-    since = before.since if before.value == now.value else now.seen_at
-    return Fact(now.name, now.value, now.seen_at, since)
+            before = self.known.get(name)
+            if before is None:
+                self.known[name] = Fact(name, value, seen_at)
+            elif seen_at >= before.seen_at:
+                since = before.since if value == before.value else seen_at
+                self.known[name] = Fact(name, value, seen_at, since)
+        return await self.facts(list(values))

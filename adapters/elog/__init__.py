@@ -22,6 +22,8 @@ from adapters.elog.opening import is_open, openable
 from adapters.elog.params import Params
 from adapters.elog.payloads import Post, RunParams, payload_of, post_address, run_params_address
 from adapters.elog.posts import Posts
+from adapters.elog.reads.reader import ElogReader
+from adapters.elog.reads.resources import RESOURCES
 from adapters.elog.run_status import RunStatus, RunStatuses, run_status_address
 from adapters.elog.workflow import Workflow, Workflows, workflow_address
 from adapters.preview import Preview
@@ -169,6 +171,8 @@ KIND = BackendKind(
     aliases={"run_table": "run_params"},
     check_auth=check_auth,
     resolve=Elog.resolve,
+    reader=ElogReader,
+    resources=RESOURCES,
 )
 # Each of them may leave open its experiment, and its run if it has one.
 KIND = replace(KIND, kinds=openable(KIND.kinds))

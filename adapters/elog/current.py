@@ -135,7 +135,7 @@ class Current:
     ) -> Resolution:
         experiment = str(payload["experiment"])
         answer, asked = await self._ask(f"{of_experiment(experiment)}/current_run", experiment)
-        if _has_no_runs(answer):
+        if has_no_runs(answer):
             raise Held(
                 f"{experiment} has no runs, so none is current. Best {BY_RUN}, or without any"
             )
@@ -270,7 +270,7 @@ def _has_name(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("name"), str)
 
 
-def _has_no_runs(answer: Answer) -> bool:
+def has_no_runs(answer: Answer) -> bool:
     """Is it the refusal without a reason that means so (elog sheet, section 3.8)?"""
     match answer.status, answer.json():
         case 200, {"success": False, "value": None, **rest}:

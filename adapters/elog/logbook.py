@@ -12,7 +12,7 @@ from urllib.parse import quote
 from adapters.answer import Answer
 from adapters.base import Site
 from adapters.elog import proofs, runs, search
-from adapters.elog.accounts import Account, Accounts, Active
+from adapters.elog.accounts import GATES, Account, Accounts, Active
 from adapters.elog.verdicts import Asked
 from adapters.http import HttpClient
 from adapters.preview import Preview
@@ -62,6 +62,23 @@ class Logbook:
             return answer, replace(asked, account=both)
         both = f"{other.name} (and before that {account.name})"
         return answer, Asked(url, experiment, both if answer.status == FORBIDDEN else other.name)
+
+    async def ask_openly(self, path: str, experiment: str) -> tuple[Answer, Asked]:
+        """What the server answers to a question that anybody may ask: no credential is shown.
+
+        Where the settings name the one gate there is, it goes through that as everything does.
+        """
+        if self.options.gate is not None:
+            return await self.ask("GET", path, experiment)
+        url = self._open_address(path)
+        answer = await self._http.request("GET", url, anonymous=True)
+        return answer, Asked(url, experiment, "nobody")
+
+    def preview_openly(self, path: str, experiment: str) -> Preview:
+        """What `ask_openly` would send."""
+        if self.options.gate is not None:
+            return self.preview("GET", path, experiment)
+        return self._http.preview("GET", self._open_address(path), anonymous=True)
 
     def preview(
         self,
@@ -131,6 +148,9 @@ class Logbook:
 
     def _address(self, account: Account, path: str) -> str:
         return f"{self._url}/{account.gate}/lgbk{path}"
+
+    def _open_address(self, path: str) -> str:
+        return f"{self._url}/{GATES['none']}/lgbk{path}"
 
 
 def of_experiment(experiment: str) -> str:
