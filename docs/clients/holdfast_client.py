@@ -4,15 +4,17 @@ Standard library only, Python 3.6 or newer, no threads, nothing kept open:
 
     holdfast = holdfast_client.Holdfast()
     holdfast.put("events", {"event_type": "test", "event_data": {"scan": 42}})
+    holdfast.query("elog", "runs_by_tag", experiment="mfxl1000123", tag="DARK")["data"]
     logging.getLogger().addHandler(holdfast_client.HoldfastHandler("events"))
 
 Promises: when `put` returns, the entry is on disk, with the agent or in its spool, and survives a
 power cut. An agent that is away, hangs or has no room is no error and costs at most the time
-limit. The key is made before the first byte is sent, so an entry whose answer was lost, and
-which then went into the spool as well, is still one entry. What else can happen is an exception:
+limit. The key is made before the first byte is sent: an entry whose answer was lost, and that
+went into the spool as well, is still one entry. What else can happen is an exception:
 
-    Refused      the agent has judged the entry and cannot take it; it is stored nowhere
-    NotStored    neither the agent nor the spool could take it; it is stored nowhere
+    Refused      the agent has judged the entry or question and cannot take it; nothing is stored
+    NotStored    neither the agent nor the spool could take the entry; it is stored nowhere
+    NoAnswer     the question has no answer now, neither from its backend nor kept from earlier
     ValueError, TypeError    it is no JSON (NaN, an object), or a name is no name; nothing was tried
     OSError      a file to attach cannot be read; nothing was tried
 """
@@ -28,9 +30,11 @@ import uuid
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple, Union
+from urllib.parse import quote, urlencode
 
 SOCKET = "/run/holdfast/agent.sock"  # unless HOLDFAST_AGENT__SOCKET says otherwise
 SPOOL_DIR = "/var/spool/holdfast"  # unless HOLDFAST_AGENT__SPOOL_DIR says otherwise
+QUERY_SECONDS = 60.0  # the longest that an answer to a question is waited for
 REST_SECONDS = 5.0  # after a time-out the agent is left alone: a hanging one is waited for once
 BACKEND = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 ANSWER = re.compile(rb"(?is)HTTP/1.[01] ([0-9]{3}) .*\r\ncontent-length:[ \t]*([0-9]+)")
@@ -48,6 +52,10 @@ class Refused(Exception):
         self.status = status
         self.errors = [(str(e.get("pointer", "")), str(e.get("detail"))) for e in found]
         super().__init__("; ".join(": ".join(filter(None, error)) for error in self.errors))
+
+
+class NoAnswer(Exception):
+    """Neither the backend nor what was kept answers now."""
 
 
 class NotStored(Exception):
@@ -103,45 +111,70 @@ class Holdfast:
             raise ValueError("%r cannot be the name of a backend" % (backend,))
         now = time.time()
         name = "py-%014x-%s" % (int(now * 1e6), uuid.uuid4().hex)  # in order of time in the spool
-        key = key or _own_name(kind, payload) or name
+        # The name that an event or an accounting record brings: the agent takes it as the key.
+        own = payload if kind in (None, "event", "record") and isinstance(payload, dict) else {}
+        key = key or own.get("record_id") or own.get("event_id") or own.get("_id") or name
         said = {"backend": backend, "payload": payload, "kind": kind, "key": key, "stream": stream}
         said["labels"] = dict(labels or {})
-        said["created_at"] = _iso(now if created_at is None else created_at)
+        when = now if created_at is None else created_at
+        moment = when if isinstance(when, datetime) else datetime.fromtimestamp(when, timezone.utc)
+        said["created_at"] = moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
         said["attachments"] = [_embedded(one) for one in attachments] or None
         entry = json.dumps(said, allow_nan=False).encode()
-        try:
-            status, answer = self._ask(entry)
-            if status in (200, 202):
-                return Outcome(answer["state"], key, answer["id"])
-            reason = answer["detail"]
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
-            # No answer, or none of the agent's.
-            status, reason = 0, "%s: %s: %s" % (self.socket, type(exc).__name__, exc)
-        if 400 <= status < 500 and status not in (408, 429):
-            raise Refused(status, answer)
+        answer, reason = self._ask("POST /v1/entries", entry, self.timeout, "state id")
+        if answer:
+            return Outcome(answer["state"], key, answer["id"])
         try:
             return Outcome("spooled", key, None, self._leave(backend, name, entry), reason)
         except OSError as exc:
             raise NotStored("NOT stored. Agent: %s. Spool: %s" % (reason, exc), key) from exc
 
-    def _ask(self, entry: bytes) -> Tuple[int, Any]:
-        """Status and parsed body of the agent's answer. Raises OSError and ValueError."""
-        deadline = time.monotonic() + self.timeout
+    def query(self, backend: str, resource: str, **parameters: Any) -> Dict[str, Any]:
+        """{"data", "source", "fetched_at", ...} (docs/backends). A list: given more than once."""
+        asked = quote("/v1/query/%s/%s" % (backend, resource)), urlencode(parameters, doseq=True)
+        answer, reason = self._ask("GET %s?%s" % asked, b"", QUERY_SECONDS, "data source")
+        if not answer:
+            raise NoAnswer(reason)
+        return dict(answer)
+
+    def _ask(self, request: str, body: bytes, seconds: float, needed: str) -> Tuple[Any, str]:
+        """The agent's answer if it has all that is `needed`, or why not. Raises Refused."""
+        deadline = time.monotonic() + seconds
+        head = "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" % request
+        head += "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        try:
+            status, answer = self._told(head.encode() + body, deadline)
+            if status in (200, 202):
+                return {**answer, **{name: answer[name] for name in needed.split()}}, ""
+            reason = answer["detail"]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
+            status, reason = 0, "%s: %s: %s" % (self.socket, type(exc).__name__, exc)
+            if body and isinstance(exc, socket.timeout):
+                self._rests_until = time.monotonic() + REST_SECONDS
+        if 400 <= status < 500 and status not in (408, 429):
+            raise Refused(status, answer)
+        return None, reason
+
+    def _told(self, request: bytes, deadline: float) -> Tuple[int, Any]:
         if time.monotonic() < self._rests_until:
             raise OSError("it did not answer a moment ago")
-        head = "POST /v1/entries HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        head += "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(entry)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(self.timeout)
-                connection.connect(self.socket)
-                # Refused before all of it was sent: the answer is there to be read.
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    connection.sendall(head.encode() + entry)
-                return _answer(connection, deadline)
-        except socket.timeout:
-            self._rests_until = time.monotonic() + REST_SECONDS
-            raise
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(self.timeout)
+            connection.connect(self.socket)
+            # Refused before all of it was sent: the answer is there to be read.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(request)
+            raw = b""
+            while True:
+                head, whole, body = raw.partition(b"\r\n\r\n")
+                found = ANSWER.match(head) if whole else None
+                if found and len(body) >= int(found.group(2)):
+                    return int(found.group(1)), json.loads(body.decode())
+                connection.settimeout(max(deadline - time.monotonic(), 1e-6))
+                piece = connection.recv(1 << 20)
+                if not piece:
+                    raise OSError("it broke off")
+                raw += piece
 
     def _leave(self, backend: str, name: str, entry: bytes) -> str:
         """Leave it in the spool, whole or not at all. Returns the path. Raises OSError."""
@@ -169,11 +202,7 @@ class Holdfast:
 
 
 class HoldfastHandler(logging.Handler):
-    """Sends log records as events to a MADSci Event Manager, by way of the agent.
-
-    Raises nothing into the program (see logging.Handler.handleError), and needs no flush. Records
-    of level ERROR and above make the Event Manager send mails, if it is set up for that.
-    """
+    """Sends log records as events to a MADSci Event Manager. Raises nothing into the program."""
 
     def __init__(
         self, backend: str = "events", holdfast: Optional[Holdfast] = None, level: int = 0
@@ -197,23 +226,11 @@ class HoldfastHandler(logging.Handler):
         data["at"] = "%s:%d %s" % (record.pathname, record.lineno, record.funcName)
         data["process"] = "%s %s" % (record.process, record.threadName)
         if record.exc_info and record.exc_info[0]:
-            formatter = self.formatter or logging.Formatter()
-            data["exception"] = formatter.formatException(record.exc_info)
+            form = self.formatter or logging.Formatter()
+            data["exception"] = form.formatException(record.exc_info)
         # File names may hold half a surrogate pair, which no database takes.
         data = {k: str(v).encode("utf-8", "backslashreplace").decode() for k, v in data.items()}
         return {"event_type": kind, "log_level": level * 10, "event_data": data}
-
-
-def _own_name(kind: Optional[str], payload: Any) -> Optional[str]:
-    """The name that an event or an accounting record brings: the agent takes it as the key."""
-    if kind not in (None, "event", "record") or not isinstance(payload, dict):
-        return None
-    return payload.get("record_id") or payload.get("event_id") or payload.get("_id")
-
-
-def _iso(when: Union[float, datetime]) -> str:
-    moment = when if isinstance(when, datetime) else datetime.fromtimestamp(when, timezone.utc)
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _embedded(attachment: Attachment) -> Dict[str, Optional[str]]:
@@ -222,23 +239,6 @@ def _embedded(attachment: Attachment) -> Dict[str, Optional[str]]:
             attachment = (os.path.basename(attachment), source.read())
     content = base64.b64encode(attachment[1]).decode()
     return {"name": attachment[0], "content_base64": content, "media_type": (*attachment, None)[2]}
-
-
-def _answer(connection: socket.socket, deadline: float) -> Tuple[int, Any]:
-    raw = b""
-    while True:
-        head, whole, body = raw.partition(b"\r\n\r\n")
-        found = ANSWER.match(head) if whole else None
-        if found and len(body) >= int(found.group(2)):
-            return int(found.group(1)), json.loads(body.decode())
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise socket.timeout("no answer in time")
-        connection.settimeout(left)
-        piece = connection.recv(65536)
-        if not piece:
-            raise OSError("it broke off")
-        raw += piece
 
 
 def _sync(folder: Place) -> None:

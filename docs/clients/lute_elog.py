@@ -4,11 +4,10 @@ A replacement for `lute/io/elog.py`; `holdfast_client.py` has to lie beside it. 
 only, Python 3.6 or newer.
 
 Everything that writes is handed to the agent and succeeds once it is on disk there, whether or
-not the eLog can be reached; the agent has the credentials, so nothing here asks for any. Reads
-go straight to the eLog, at the address in the environment variable LUTE_ELOG_URL (such as
-https://pswww.slac.stanford.edu), and raise RuntimeError when it is not set or does not answer.
-With a token in the variable Authorization, as the ARP sets it, they go through the gate ws-jwt,
-else without credentials through ws. LUTE_ELOG_BACKEND names the agent's backend, "elog" if not.
+not the eLog can be reached. Everything that reads asks the agent, too: it answers from the eLog
+when that is there, and else from what it kept, which is logged as a warning; RuntimeError means
+that there is no answer. The agent has the credentials, so nothing here asks for any.
+LUTE_ELOG_BACKEND names the agent's backend, "elog" if not.
 """
 
 import getpass
@@ -23,14 +22,14 @@ from functools import lru_cache
 from io import BufferedReader
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 from urllib.error import HTTPError
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 try:
     from .exceptions import ElogFileFormatError
-    from .holdfast_client import Attachment, Holdfast, NotStored, Refused
+    from .holdfast_client import Attachment, Holdfast, NoAnswer, NotStored, Refused
 except ImportError:
-    from holdfast_client import Attachment, Holdfast, NotStored, Refused
+    from holdfast_client import Attachment, Holdfast, NoAnswer, NotStored, Refused
 
     class ElogFileFormatError(Exception):  # type: ignore[no-redef]
         """Not to be attached to an entry of the eLog."""
@@ -44,7 +43,7 @@ __all__ = [
     "post_elog_run_table",
 ]
 
-READ_SECONDS = 10.0  # the longest silence of a server that is read from
+READ_SECONDS = 10.0  # the longest silence of the job service
 TRIGGERS = {
     "manual": "MANUAL",
     "run_start": "START_OF_RUN",
@@ -58,7 +57,6 @@ TRIGGER_ARGUMENTS = {
 # Fields of the eLog's form, and what the agent calls them.
 FORM = {"log_text": "text", "log_title": "title", "author": "author", "shift": "shift"}
 FORM.update(run_num="run", parent="reply_to", log_tags="tags", log_emails="emails")
-NOT_SET = "LUTE_ELOG_URL is not set: there is no eLog to ask"
 
 InFile = Union[str, Tuple[str, str], List[str]]
 Answer = Tuple[int, str, Optional[Any]]
@@ -69,7 +67,7 @@ logger = logging.getLogger(__name__)
 
 def get_elog_workflows(exp: str) -> Dict[str, Any]:
     """The workflow definitions of an experiment, by name. LUTE's raises NotImplementedError."""
-    found = _read(exp, "%s/ws/workflow_definitions" % exp, list)
+    found = _read("workflows", list, experiment=exp)
     return {one["name"]: one for one in found}
 
 
@@ -108,9 +106,8 @@ def post_elog_workflow(
 
 def get_elog_active_expmt(hutch: str, *, endstation: int = 0) -> str:
     """The experiment that is active in a hutch. Raises RuntimeError when there is none."""
-    where = "ws/activeexperiment_for_instrument_station"
-    params = {"instrument_name": hutch, "station": str(endstation)}
-    return str(_read(hutch, where, dict, params=params)["name"])
+    found = _read("active_experiment", dict, instrument=hutch, station=endstation)
+    return str(found["name"])
 
 
 def get_elog_auth(exp: str) -> Dict[str, str]:
@@ -133,6 +130,7 @@ def elog_http_request(exp: str, endpoint: str, request_type: str, **params: Any)
 
     A POST is handed to the agent: `new_elog_entry`, `add_run_params` and
     `create_update_workflow_def`; others are refused with -1. 200 means that the agent has it.
+    A GET is asked by way of the agent; 503 means that there is no answer, not even a kept one.
     `auth` and `headers` among `params` are not used. Answers of the server never raise.
     """
     if request_type.upper() == "GET":
@@ -209,7 +207,7 @@ def post_elog_run_table(exp: str, run: int, data: Dict[str, Any]) -> Optional[st
 
 def get_elog_runs_by_tag(exp: str, tag: str, auth: Optional[Dict[str, str]] = None) -> List[int]:
     """The runs that have an entry with this tag. Raises RuntimeError when nobody can tell."""
-    runs = _read(exp, "%s/ws/get_runs_with_tag" % exp, list, params={"tag": tag})
+    runs = _read("runs_by_tag", list, experiment=exp, tag=tag)
     return [int(run) for run in runs]
 
 
@@ -218,17 +216,14 @@ def get_elog_params_by_run(
 ) -> Dict[int, Dict[str, Any]]:
     """Parameters by run, of all runs or of `runs`; a run without them has an empty dictionary.
 
-    LUTE's is not written yet. Names with a comma cannot be asked for.
+    LUTE's is not written yet.
     """
-    if any("," in name for name in params):
-        raise ValueError("the eLog cannot be asked for a name with a comma in it")
-    where = "%s/ws/get_run_params_for_all_runs" % exp
-    found = _read(exp, where, list, params={"param_names": ",".join(params)})
+    found = _read("params", list, experiment=exp, name=list(params))
     wanted = None if runs is None else set(runs)
     return {
-        int(run["num"]): {_shown(name): value for name, value in run["params"].items()}
-        for run in found
-        if wanted is None or run["num"] in wanted
+        int(row["run"]): {name: row["params"][name] for name in params if name in row["params"]}
+        for row in found
+        if wanted is None or row["run"] in wanted
     }
 
 
@@ -318,10 +313,13 @@ def _agent() -> Holdfast:
     return Holdfast()
 
 
+def _backend() -> str:
+    return os.environ.get("LUTE_ELOG_BACKEND") or "elog"
+
+
 def _hand_in(kind: str, payload: Dict[str, Any], files: List[Attachment]) -> Answer:
-    backend = os.environ.get("LUTE_ELOG_BACKEND") or "elog"
     try:
-        _agent().put(backend, _plain(payload), kind=kind, attachments=files)
+        _agent().put(_backend(), _plain(payload), kind=kind, attachments=files)
     except Refused as exc:
         return _failed(exc.status, str(exc))
     except (NotStored, OSError, TypeError, ValueError) as exc:
@@ -355,39 +353,49 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _shown(name: str) -> str:
-    """The name of a parameter as it was written: the eLog stores . and $ as other characters."""
-    return name.replace("\uff0e", ".").replace("\uff04", "$")
-
-
 def _token() -> Optional[str]:
     return os.environ.get("Authorization")
 
 
-def _read(exp: str, endpoint: str, shape: type, **params: Any) -> Any:
-    _, told, value = elog_http_request(exp, endpoint, "GET", **params)
+def _read(resource: str, shape: type, **parameters: Any) -> Any:
+    """What the agent says of the eLog. Raises RuntimeError when that is nothing of the `shape`."""
+    _, told, value = _queried(resource, parameters)
     if told == "SUCCESS" and not isinstance(value, shape):
         told = "The eLog answers %.200r" % (value,)
     if told != "SUCCESS":
-        raise RuntimeError("Nothing can be read about %s. %s" % (exp, told))
+        raise RuntimeError("Nothing can be read. %s" % told)
     return value
 
 
 def _get(endpoint: str, params: Mapping[str, Any]) -> Answer:
-    base = os.environ.get("LUTE_ELOG_URL")
-    if not base:
-        return (-1, NOT_SET, None)
-    gate = "ws-jwt" if _token() else "ws"
-    url = "%s/%s/lgbk/lgbk/%s" % (base.rstrip("/"), gate, quote(endpoint, safe="/?&=%+:,"))
-    if params.get("params"):
-        url += ("&" if "?" in endpoint else "?") + urlencode(params["params"])
-    return _asked(url)
+    """A page of the eLog as LUTE names it, with its query in the name or beside it."""
+    path, _, query = endpoint.strip("/").partition("?")
+    asked = parse_qs(query, keep_blank_values=True)  # type: Dict[str, Any]
+    asked.update(params.get("params") or {})
+    root = "" if path.startswith("run_control/") else "lgbk/"
+    return _queried("raw/%s%s" % (root, unquote(path)), asked)
 
 
-def _asked(url: str, body: Optional[bytes] = None) -> Answer:
-    """Status, "SUCCESS" or why not, and the value that a server answers. `body`: JSON to POST."""
+def _queried(resource: str, parameters: Mapping[str, Any]) -> Answer:
     try:
-        request = Request(url, body, {"Content-Type": "application/json"} if body else {})
+        told = _agent().query(_backend(), resource, **parameters)
+    except Refused as exc:
+        return _unread(exc.status, str(exc))
+    except (NoAnswer, TypeError) as exc:
+        return _unread(503, str(exc))
+    if told["source"] != "live":
+        logger.warning("%s is what was known at %s", resource, told.get("fetched_at"))
+    return (200, "SUCCESS", told["data"])
+
+
+def _unread(status: int, why: str) -> Answer:
+    return (status, "Error from eLog: Response %s\nInclude message: %s" % (status, why), None)
+
+
+def _asked(url: str, body: bytes) -> Answer:
+    """Status, "SUCCESS" or why not, and the value of the job service. `body`: JSON to POST."""
+    try:
+        request = Request(url, body, {"Content-Type": "application/json"})
         if _token():
             request.add_unredirected_header("Authorization", str(_token()))
         with urlopen(request, timeout=READ_SECONDS) as response:
@@ -404,4 +412,4 @@ def _asked(url: str, body: Optional[bytes] = None) -> Answer:
         why = told.get("errormsg")
     except (ValueError, AttributeError):
         why = "" if said.lstrip()[:1] == b"<" else said.decode("utf-8", "replace")[:500]
-    return (status, "Error from eLog: Response %s\nInclude message: %s" % (status, why), None)
+    return _unread(status, why)

@@ -1,20 +1,27 @@
-"""docs/clients/lute_elog.py: what it asks servers itself, and what it makes of their answers."""
+"""docs/clients/lute_elog.py: what it asks by way of the agent, and what it makes of the answers."""
 
-import json
-from collections.abc import Iterator
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
+from adapters.reading import Misasked
+from adapters.verdict import DeliveryError
+from tests.cli_server import Asked, CliServer, listening, served
 from tests.copied import CLIENTS, lute_environment, module
 from tests.emulators.elog import ElogEmulator
-from tests.emulators.elog_site import JSON, Stranger
+from tests.emulators.elog_desk import PERSON, Desk, logbook, posted
+from tests.emulators.elog_site import EXPERIMENT, JSON, Stranger
 from tests.emulators.kit import Served
 
-module(CLIENTS / "holdfast_client.py")
+client = module(CLIENTS / "holdfast_client.py")
 lute = module(CLIENTS / "lute_elog.py")
 
-EXP = "mfxl1000123"
+Reply = tuple[int, dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
@@ -24,103 +31,154 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def elog() -> Iterator[tuple[ElogEmulator, str]]:
-    """An eLog, and its address."""
-    emulator = ElogEmulator()
-    server = Served(emulator)
-    yield emulator, server.url
-    server.unplug()
+def server() -> Iterator[Served]:
+    with Served(ElogEmulator()) as made:
+        yield made
+
+
+@pytest.fixture
+def elog(server: Served) -> Served:
+    """An eLog of which the agent of these tests knows."""
+    server.serve(ElogEmulator())
+    return server
 
 
 @pytest.fixture(scope="module")
 def stranger() -> Iterator[tuple[Stranger, str]]:
     """A server that answers one thing, and its address."""
     emulator = Stranger()
-    server = Served(emulator)
-    yield emulator, server.url
-    server.unplug()
+    with Served(emulator) as made:
+        yield emulator, made.url
 
 
-def tagged(emulator: ElogEmulator, run: int, tags: str) -> None:
-    """A person posts to the logbook."""
-    store = emulator.world.store
-    form = {"log_text": "x", "log_tags": tags, "run_num": str(run)}
-    store.post(store.experiments[EXP], form, "pi1", [])
+@pytest.fixture
+def agent(home: Path, elog: Served) -> Iterator[CliServer]:
+    """An agent that asks the eLog live, and keeps nothing."""
+    with served(home / "s", answering(elog)) as made:
+        yield made
 
 
-def test_open_questions_are_asked_without_credentials(
-    elog: tuple[ElogEmulator, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LUTE_ELOG_URL", elog[1] + "/")
-    tagged(elog[0], 2, "A&B#c d")
-    tagged(elog[0], 1, "A&B#c")
+def answering(elog: Served) -> Callable[[Asked], Reply]:
+    """What GET /v1/query answers, as the reader has it."""
 
-    assert lute.get_elog_active_expmt("MFX") == EXP
-    assert lute.get_elog_runs_by_tag(EXP, "A&B#c") == [1, 2]
-    assert lute.get_elog_runs_by_tag(EXP, "A", auth=lute.get_elog_auth(EXP)) == []
-    with pytest.raises(RuntimeError, match="Cannot find a valid active experiment"):
+    def answer(asked: Asked) -> Reply:
+        where = urlsplit(asked.path)
+        resource = unquote(where.path).removeprefix("/v1/query/elog/")
+        return asyncio.run(told(elog, resource, parse_qsl(where.query, keep_blank_values=True)))
+
+    return answer
+
+
+async def told(elog: Served, resource: str, parameters: list[tuple[str, str]]) -> Reply:
+    desk = Desk(elog, auth=PERSON)
+    try:
+        data = await desk.ask(resource, *parameters)
+    except Misasked as wrong:
+        return wrong.status, {"status": wrong.status, "detail": wrong.detail}
+    except DeliveryError as error:
+        return 503, {"status": 503, "detail": error.detail}
+    finally:
+        await desk.reader.close()
+    return 200, answer_of(data)
+
+
+def answer_of(data: Any, source: str = "live") -> dict[str, Any]:
+    times = {"fetched_at": "2026-11-25T06:00:00Z", "settled": False, "complete": True}
+    return {"source": source, **times, "data": data}
+
+
+def test_questions_are_asked_by_way_of_the_agent(agent: CliServer, elog: Served) -> None:
+    posted(elog, "x", "A&B#c d", run_num="2")
+    posted(elog, "x", "A&B#c", run_num="1")
+
+    assert lute.get_elog_active_expmt("MFX") == EXPERIMENT
+    assert lute.get_elog_runs_by_tag(EXPERIMENT, "A&B#c") == [1, 2]
+    assert lute.get_elog_runs_by_tag(EXPERIMENT, "A", auth=lute.get_elog_auth(EXPERIMENT)) == []
+    with pytest.raises(RuntimeError, match="no experiment is active on XPP/0"):
         lute.get_elog_active_expmt("xpp")
-    with pytest.raises(RuntimeError, match="Response 403"):
-        lute.get_elog_params_by_run(EXP, ["a"])
+    with pytest.raises(RuntimeError, match=r"Response 404\n.*knows no experiment"):
+        lute.get_elog_runs_by_tag("nothing", "A")
+    assert {one.method for one in agent.asked} == {"GET"}
 
 
-def test_with_the_jobs_token_parameters_are_read_by_run(
-    elog: tuple[ElogEmulator, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LUTE_ELOG_URL", elog[1])
-    monkeypatch.setenv("Authorization", "Bearer token")
-    runs = elog[0].world.store.experiments[EXP].runs
-    runs[1]["params"] = {"PV\uff0eRBV": 1.5, "other": 2}
+@pytest.mark.usefixtures("agent")
+def test_parameters_are_told_by_run(elog: Served) -> None:
+    runs = logbook(elog).runs
+    runs[1]["params"] = {"PV\uff0eRBV": 1.5, "other": 2, "a,b": 3}
 
-    assert lute.get_elog_params_by_run(EXP, ["PV.RBV", "none"]) == {1: {"PV.RBV": 1.5}, 2: {}}
-    assert lute.get_elog_params_by_run(EXP, ["other"], runs=[1, 99]) == {1: {"other": 2}}
-    with pytest.raises(ValueError, match="comma"):
-        lute.get_elog_params_by_run(EXP, ["a,b"])
+    found = lute.get_elog_params_by_run(EXPERIMENT, ["PV.RBV", "none"])
+    assert found == {1: {"PV.RBV": 1.5}, 2: {}}
+    assert lute.get_elog_params_by_run(EXPERIMENT, ["other"], runs=[1, 99]) == {1: {"other": 2}}
+    assert lute.get_elog_params_by_run(EXPERIMENT, ["a,b"], runs=[1]) == {1: {"a,b": 3}}
+    assert lute.get_elog_params_by_run(EXPERIMENT, []) == {1: {}, 2: {}}
 
 
-def test_workflows_are_told_by_name(
-    stranger: tuple[Stranger, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LUTE_ELOG_URL", stranger[1])
-    smd = {"_id": "1", "name": "smd", "trigger": "MANUAL"}
-    stranger[0].says(200, json.dumps({"success": True, "value": [smd]}).encode(), JSON)
+@pytest.mark.usefixtures("agent")
+def test_workflows_are_told_by_name(elog: Served) -> None:
+    smd = {"_id": "1" * 24, "name": "smd", "trigger": "MANUAL"}
+    logbook(elog).definitions["1" * 24] = smd
 
-    assert lute.get_elog_workflows(EXP) == {"smd": smd}
+    assert lute.get_elog_workflows(EXPERIMENT) == {"smd": smd}
+
+
+@pytest.mark.usefixtures("agent")
+def test_any_page_can_be_asked_for_with_lutes_names(elog: Served) -> None:
+    posted(elog, "x", "A&B", run_num="2")
+
+    def get(endpoint: str, **more: Any) -> Any:
+        return lute.elog_http_request(EXPERIMENT, endpoint, "GET", **more)
+
+    assert get(f"{EXPERIMENT}/ws/get_runs_with_tag?tag=A%26B") == (200, "SUCCESS", [2])
+    tagged = get(f"{EXPERIMENT}/ws/get_runs_with_tag", params={"tag": "A&B"}, headers={"x": "y"})
+    assert tagged == (200, "SUCCESS", [2])
+    status, said, value = get(f"{EXPERIMENT}/ws/get_runs_with_tag")
+    assert (status, "Please specify the tag" in said, value) == (422, True, None)
+    assert get(f"{EXPERIMENT}/ws/no%20page")[0] == 404
+    assert get(f"{EXPERIMENT}/ws/info", params={"backend": "x"})[0] == 503  # and nothing raises
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("reply", "said"),
     [
-        (200, b'{"success": false, "errormsg": "no such run", "value": null}', "no such run"),
-        (200, b"<!doctype html><html>Please log in</html>", "Response 200"),
-        (200, b'["x"]', "Response 200"),
-        (200, b'{"success": true, "value": null}', "answers None"),
-        (500, b"Please specify the tag", "Please specify the tag"),
-        (302, b"", "Response 302"),
-        (404, b"<!doctype html>", "Response 404"),
+        (
+            (503, {"status": 503, "detail": "elog gives no answer now; nothing kept"}),
+            "nothing kept",
+        ),
+        ((422, {"status": 422, "detail": "no", "errors": [{"detail": "no tag"}]}), "no tag"),
+        ((200, {"data": [1]}), "KeyError"),
+        ((200, answer_of({"1": 2})), "answers"),
+        ((200, answer_of(None)), "answers None"),
     ],
 )
-def test_whatever_a_server_answers_is_told_and_never_taken_for_no_runs(
-    stranger: tuple[Stranger, str],
-    monkeypatch: pytest.MonkeyPatch,
-    status: int,
-    body: bytes,
-    said: str,
+def test_what_is_no_answer_is_never_taken_for_no_runs(home: Path, reply: Reply, said: str) -> None:
+    with served(home / "s", lambda _: reply), pytest.raises(RuntimeError, match=said):
+        lute.get_elog_runs_by_tag(EXPERIMENT, "T")
+
+
+def test_without_an_agent_reads_raise() -> None:
+    with pytest.raises(RuntimeError, match="FileNotFoundError"):
+        lute.get_elog_runs_by_tag(EXPERIMENT, "T")
+    assert lute.elog_http_request(EXPERIMENT, "x", "GET")[0] == 503
+
+
+def test_a_slow_answer_does_not_make_the_agent_seem_to_hang(
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LUTE_ELOG_URL", stranger[1])
-    stranger[0].says(status, body, JSON)
+    monkeypatch.setattr(client, "QUERY_SECONDS", 0.05)
+    holdfast = client.Holdfast(timeout=5)
+    with listening(home / "s"), pytest.raises(client.NoAnswer, match="timed out"):
+        holdfast.query("elog", "runs", experiment=EXPERIMENT)
+    (home / "s").unlink()
+    with served(home / "s", lambda _: (202, {"id": "ID1", "state": "accepted"})):
+        assert holdfast.put("events", {"event_type": "test"}).state == "accepted"
 
-    assert lute.elog_http_request(EXP, f"{EXP}/ws/x y?a=1", "GET")[0] == status
-    with pytest.raises(RuntimeError, match=said):
-        lute.get_elog_runs_by_tag(EXP, "T")
 
+def test_an_answer_of_earlier_is_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    with served(home / "s", lambda _: (200, answer_of([3], "cache"))):
+        assert lute.get_elog_runs_by_tag(EXPERIMENT, "T") == [3]
 
-@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9", "nonsense"])
-def test_without_a_server_reads_raise(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setenv("LUTE_ELOG_URL", url)
-
-    with pytest.raises(RuntimeError, match=r"is not set|cannot be asked"):
-        lute.get_elog_runs_by_tag(EXP, "T")
+    assert "runs_by_tag is what was known at 2026-11-25T06:00:00Z" in caplog.text
 
 
 def test_the_present_counters_of_a_job_are_read(
@@ -131,9 +189,17 @@ def test_the_present_counters_of_a_job_are_read(
         lute._get_current_run_status(url)
     monkeypatch.setenv("ARP_ROOT_JOB_ID", "6512abc")
     monkeypatch.setenv("RUN_NUM", "12")
+    monkeypatch.setenv("Authorization", "Bearer token")
     stranger[0].says(200, b'{"value": [{"key": "Hits", "value": "4"}]}', JSON)
 
     assert lute._get_current_run_status(url) == {"Hits": "4"}
-    stranger[0].says(401, b"no", JSON)
-    with pytest.raises(RuntimeError, match="no"):
-        lute._get_current_run_status(url)
+    for status, body, said in (
+        (401, b"no", "no"),
+        (200, b"<html>log in", "Response 200"),
+        (200, b'{"success": false, "errormsg": "no such job"}', "no such job"),
+    ):
+        stranger[0].says(status, body, JSON)
+        with pytest.raises(RuntimeError, match=said):
+            lute._get_current_run_status(url)
+    with pytest.raises(RuntimeError, match="cannot be asked"):
+        lute._get_current_run_status("http://127.0.0.1:9/a/jid/ws/replace_counters/x/y")
