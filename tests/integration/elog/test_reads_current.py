@@ -129,3 +129,12 @@ def test_what_is_sent_first_can_be_shown(served: Served, desk: Desk) -> None:
     assert shown("params", names="b,a.b", **in_here) == (
         f"GET /ws-jwt{at}/get_run_params_for_all_runs?param_names=a%EF%BC%8Eb%2Cb"
     )
+
+
+async def test_where_there_is_one_gate_all_goes_through_it(served: Served, open_desk: Open) -> None:
+    gated = open_desk(served, options=Options(instrument="mfx", gate="ws-auth"))
+
+    assert (await gated.ask("active_experiment"))["name"] == EXPERIMENT
+    assert await gated.ask("runs_by_tag", experiment="current", tag="x") == []
+    assert {one.split("/")[1] for one in served.faulty.requests} == {"ws-auth"}
+    assert "/ws-auth/" in gated.reader.shown(gated.plan("active_experiment"))
