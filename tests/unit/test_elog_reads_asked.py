@@ -9,6 +9,7 @@ from adapters.elog.reads.ask import Ask, from_json
 from adapters.elog.reads.asking import asked
 from adapters.elog.reads.entries import query_of
 from adapters.elog.reads.given import covers, within
+from adapters.elog.reads.implied import view
 from adapters.elog.reads.resources import RESOURCES
 from adapters.elog.reads.topics import TOPICS
 from adapters.reading import Misasked, Question
@@ -151,6 +152,14 @@ def test_spans_cover_runs_and_each_other() -> None:
     assert within([[8, None]], spans)
     for wider in ([[0, 1]], [[3, 4]], [[2, None]], [[2, 8]]):
         assert not within(wider, spans)
+
+
+def test_some_runs_do_not_tell_of_others() -> None:
+    some = ask("params", EXP, runs="1:3", names="a,b")
+
+    assert view(ask("params", EXP, runs="2", names="b"), some) is not None
+    for wanted in ({"runs": "2:4", "names": "a"}, {"names": "a"}, {"runs": "2"}):
+        assert view(ask("params", EXP, **wanted), some) is None
 
 
 def test_everything_that_can_be_asked_is_told_in_words() -> None:

@@ -77,6 +77,26 @@ async def test_offline_current_is_what_was_last_known(served: Served, desk: Desk
     served.plug()
 
 
+async def test_an_answer_about_current_is_as_old_as_its_oldest_part(desk: Desk) -> None:
+    await desk.ask("active_experiment")
+    desk.now += 1000
+    await desk.ask("runs", experiment=EXPERIMENT)
+
+    assert (await desk.recall("runs", experiment="current")).fetched_at == NOW
+    assert (await desk.recall("runs", experiment=EXPERIMENT)).fetched_at == NOW + 1000
+
+
+async def test_what_is_open_is_asked_without_showing_a_secret(
+    served: Served, open_desk: Open
+) -> None:
+    nothing: dict[str, str] = {}
+    lost = open_desk(served, auth=PERSON, read_secret=nothing.__getitem__)
+
+    assert (await lost.ask("current_run", experiment="current"))["num"] == 2
+    assert (await lost.ask(f"raw/lgbk/{EXPERIMENT}/ws/current_run"))["num"] == 2
+    assert {one.split("/")[1] for one in served.faulty.requests} == {"ws"}
+
+
 async def test_without_a_current_one_there_is_no_answer(served: Served, desk: Desk) -> None:
     logbook(served).runs.clear()
     with pytest.raises(Misasked, match="has no runs, so none is current"):

@@ -133,12 +133,14 @@ async def test_without_the_deleted_ones_less_is_known(served: Served, desk: Desk
     posted(served, "one", "T")
     await desk.ask("entries", experiment=EXPERIMENT)
     await search(desk, tag="U", ancestors="true")
+    await search(desk, tag="V")
 
     assert said((await desk.recall("search", experiment=EXPERIMENT, tag="T")).data) == ["one"]
     assert (await desk.recall("search", experiment=EXPERIMENT, tag="U")).data == []
     for more in ({"deleted": "true"}, {"ancestors": "true"}):
-        with pytest.raises(NotKept):
-            await desk.recall("search", experiment=EXPERIMENT, tag="T", **more)
+        for tag in ("T", "V"):
+            with pytest.raises(NotKept):
+                await desk.recall("search", experiment=EXPERIMENT, tag=tag, **more)
 
 
 async def test_an_attachment_is_told_by_id_or_name(served: Served, desk: Desk) -> None:

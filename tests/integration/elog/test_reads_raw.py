@@ -144,6 +144,14 @@ async def test_whatever_is_answered_is_told_and_never_taken_for_an_answer(
     assert not desk.shelf.kept
 
 
+async def test_a_number_beyond_all_bounds_is_null(stranger: Served, open_desk: Open) -> None:
+    emulator = stranger.emulator
+    assert isinstance(emulator, Stranger)
+    emulator.says(200, b'{"success": true, "value": [1e400, 1e4, -1E+999]}', JSON)
+
+    assert await open_desk(stranger, auth=PERSON).ask(f"{AT}/x") == [None, 10_000.0, None]
+
+
 async def test_an_empty_success_is_null(stranger: Served, open_desk: Open) -> None:
     emulator = stranger.emulator
     assert isinstance(emulator, Stranger)
