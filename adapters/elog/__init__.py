@@ -2,8 +2,8 @@
 
 Promises: a post is confirmed by the id and the files that the server echoes, run parameters
 by the echoed run. A post whose answer was lost is looked for by its marker before it is sent
-again; run parameters are just sent again, which changes nothing on the server.
-The protocol, with what each answer means: docs/backends/elog.md.
+again; run parameters are just sent again, which changes nothing on the server. Questions are
+answered by `reads/`. The protocol, with what each answer means: docs/backends/elog.md.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

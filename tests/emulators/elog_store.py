@@ -16,6 +16,7 @@ from tests.emulators.elog_answers import crash, hard, integer, object_id, soft
 
 MAX_ATTACHMENT_BYTES = 6_291_456
 STORED_AS = str.maketrans({".": "\uff0e", "$": "\uff04"})
+ENDING = re.compile(r"(?<=...)(?:ing|ed|s)$")
 SEARCH_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 Json = dict[str, Any]
@@ -274,4 +275,5 @@ def _by_regex(entries: list[Json], pattern: str, flags: re.RegexFlag) -> list[Js
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+    """The words without their endings, roughly as MongoDB's text search takes them."""
+    return {ENDING.sub("", word) for word in re.findall(r"\w+", text.lower())}

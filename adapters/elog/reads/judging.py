@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from adapters.answer import Answer
+from adapters.elog.accounts import GOES_ON
 from adapters.elog.payloads import CURRENT
 from adapters.elog.verdicts import Asked, is_crash, value_of
 from adapters.reading import UNKNOWN, Misasked
@@ -69,18 +70,28 @@ def judged(answer: Answer, asked: Asked, error: DeliveryError) -> DeliveryError 
             return Misasked(error.detail, parameter="experiment", status=UNKNOWN)
         case Parked(status=HTTPStatus.FORBIDDEN):
             return Refused(not_allowed(asked), status=error.status, excerpt=error.excerpt)
+        case Parked():
+            said = f"{asked.url} answered {answer.status}: {asked.experiment} is locked"
+            return Refused(said, status=error.status, excerpt=error.excerpt)
         case Refused(landed=True):
             error.landed = False  # nothing was sent but a question
-        case Uncertain() if is_crash(answer):
-            detail = (
-                f"{asked.url} answered {answer.status} with the page of a crash: the eLog does so"
-                " over things that it does not know, and over faults of its own"
-            )
-            return Uncertain(detail, status=answer.status, excerpt=error.excerpt)
         case Uncertain() if answer.status != HTTPStatus.OK:
-            detail = f"{asked.url} answered {answer.status}: it failed over the question"
-            return Uncertain(detail, status=answer.status, excerpt=error.excerpt)
+            said = f"{asked.url} answered {answer.status}{_failure(answer)}"
+            return Uncertain(said, status=answer.status, excerpt=error.excerpt)
     return error
+
+
+def _failure(answer: Answer) -> str:
+    if is_crash(answer):
+        crash = "the eLog does so over what it does not know, and over faults of its own"
+        return f" with the page of a crash: {crash}"
+    return ": it failed over the question"
+
+
+def without_account(parked: Parked) -> Refused:
+    """Who would ask has no credential now: nothing was asked, and nothing waits for it."""
+    detail = parked.detail.removesuffix(f". {GOES_ON}")
+    return Refused(detail, status=parked.status, excerpt=parked.excerpt)
 
 
 def not_allowed(asked: Asked) -> str:

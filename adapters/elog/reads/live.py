@@ -15,10 +15,11 @@ from adapters.elog.payloads import CURRENT
 from adapters.elog.reads import files
 from adapters.elog.reads.ask import Ask, Target
 from adapters.elog.reads.entries import perhaps_note
-from adapters.elog.reads.judging import judged, notes_of, value
+from adapters.elog.reads.judging import judged, notes_of, value, without_account
 from adapters.elog.reads.topics import TOPICS, Odd
 from adapters.elog.verdicts import Asked, foreign, is_crash
 from adapters.reading import UNKNOWN, Fetched, Misasked
+from adapters.verdict import Parked
 
 NO_PAGE = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 PATTERN_NOTE = "nothing found; the eLog answers so to a wrong pattern, too"
@@ -106,7 +107,10 @@ class Live:
     async def _ask(self, target: Target, experiment: str) -> tuple[Answer, Asked]:
         if target.open:
             return await self._logbook.ask_openly(target.whole, experiment)
-        return await self._logbook.ask("GET", target.whole, experiment)
+        try:
+            return await self._logbook.ask("GET", target.whole, experiment)
+        except Parked as parked:
+            raise without_account(parked) from parked
 
 
 def _told(ask: Ask, answer: Answer, asked: Asked) -> Fetched:

@@ -131,6 +131,23 @@ async def test_the_operator_reads_where_its_experiment_is_active_and_a_person_el
     assert both.reader.shown(both.plan("runs", experiment=OTHER)).startswith("GET http")
 
 
+def only_the_password(name: str) -> str:
+    if name != "password":
+        raise FileNotFoundError(name)
+    return "secret"
+
+
+async def test_a_person_without_a_token_is_no_reason_to_wait(
+    served: Served, open_desk: Open
+) -> None:
+    both = open_desk(served, auth=AUTO, read_secret=only_the_password)
+
+    assert await both.ask("runs", experiment=EXPERIMENT)
+    with pytest.raises(Refused, match="token") as refused:
+        await both.ask("runs", experiment=OTHER)
+    assert "goes on meanwhile" not in refused.value.detail
+
+
 def test_what_is_sent_first_can_be_shown(served: Served, desk: Desk) -> None:
     def shown(resource: str, **parameters: str) -> str:
         return desk.reader.shown(desk.plan(resource, **parameters)).replace(served.url, "")

@@ -123,6 +123,7 @@ async def test_pages_that_are_not_there_and_crashes_are_told_apart(desk: Desk) -
         (404, b"<!doctype html>", JSON, Misasked, "knows no experiment"),
         (404, b"<html>", "text/html", Refused, "is the url"),
         (400, b"<html>", JSON, Misasked, "status 400"),
+        (423, b"<html>", JSON, Refused, "is locked"),
     ],
 )
 async def test_whatever_is_answered_is_told_and_never_taken_for_an_answer(
