@@ -73,8 +73,11 @@ class ElogReader:
             if isinstance(fetched.data, list):
                 progress(len(fetched.data), len(fetched.data))
             return fetched
+        since = self._logbook.now()
         closed, found = await self._closed(ask, say)
         fetched, _ = await self._kept(closed, shelf)
+        # Of the question itself only when it was asked last: its answer is kept under its name.
+        await shelf.put(Kept(_label(ask, fetched, since), None))
         said = tuple(f'"{CURRENT}" is the {one.what} {one.value}' for one in found)
         return replace(fetched, meta=_meta(fetched.meta, found), notes=(*said, *fetched.notes))
 
@@ -144,8 +147,7 @@ class ElogReader:
         """What the eLog answers, kept as the answer to that very question, and since when."""
         since = self._logbook.now()
         fetched = await self._fetched(ask, shelf)
-        label = Label(ask.key, ask.family, since, fetched.complete, fetched.settled, ask.as_json())
-        await shelf.put(Kept(label, fetched.data, fetched.meta))
+        await shelf.put(Kept(_label(ask, fetched, since), fetched.data, fetched.meta))
         return fetched, since
 
     async def _fetched(self, ask: Ask, shelf: Shelf) -> Fetched:
@@ -186,6 +188,11 @@ class ElogReader:
         age = timedelta(seconds=max(0, self._logbook.now() - found.at) // 1000)
         was = f"was the {found.what} {found.value} when that was last asked"
         return f'"{CURRENT}" {was}, {age} ago (h:mm:ss)'
+
+
+def _label(ask: Ask, fetched: Fetched, since: int) -> Label:
+    settled = fetched.settled and not ask.is_open
+    return Label(ask.key, ask.family, since, fetched.complete, settled, ask.as_json())
 
 
 def _age(label: Label, ask: Ask) -> int:

@@ -73,7 +73,10 @@ async def test_offline_current_is_what_was_last_known(served: Served, desk: Desk
     assert f"was the experiment {EXPERIMENT} when that was last asked, 1:30:00 ago" in kept.notes[0]
     named = await desk.recall("search", experiment=EXPERIMENT, run="2")
     assert (named.data, named.source) == (kept.data, "cache")
-    assert len(desk.shelf.kept) == 3  # each under its own name, and no other
+    # Each is kept under its own name; of the question itself, only that it was asked.
+    word = desk.plan("search", experiment="current", run="current").key
+    assert len(desk.shelf.kept) == 4
+    assert (desk.shelf.kept[word].data, desk.shelf.kept[word].label.fetched_at) == (None, NOW)
     served.plug()
 
 
