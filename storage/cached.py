@@ -55,7 +55,8 @@ class Fact:
 class Queued:
     """An entry of our own outbox that its backend does not have yet.
 
-    `state`: pending, leased or held.
+    `state`: pending, leased or held. `created_at`: its producer's time (epoch ms), which the
+    backend will be told; None: the time at which it was accepted.
     """
 
     id: str
@@ -63,6 +64,12 @@ class Queued:
     payload: Mapping[str, Any]
     state: str
     accepted_at: int
+    created_at: int | None = None
+
+    @property
+    def made_at(self) -> int:
+        """When it was made, as its backend will be told (epoch ms)."""
+        return self.accepted_at if self.created_at is None else self.created_at
 
 
 @dataclass(frozen=True, slots=True)

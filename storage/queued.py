@@ -46,7 +46,7 @@ def queued_page(
     for state in WAITING:  # each runs along an index in order of seq
         query = (
             select(entry.c.seq, entry.c.id, entry.c.kind, entry.c.key, entry.c.state)
-            .add_columns(entry.c.accepted_at, body.c.payload, body.c.crc)
+            .add_columns(entry.c.accepted_at, entry.c.created_at, body.c.payload, body.c.crc)
             .join_from(entry, body, body.c.id == entry.c.id, isouter=True)
             .where(entry.c.backend == backend, entry.c.state == int(state), entry.c.seq > after)
             .where(entry.c.kind.in_(kinds))
@@ -82,4 +82,11 @@ def _queued(row: Row[Any], backend: str) -> Queued | None:
     if row.crc is not None and row.crc != checksum(row.id, backend, row.kind, row.key, text):
         return None
     payload = read_object(text)
-    return Queued(row.id, row.kind, payload, State(row.state).name.lower(), row.accepted_at)
+    return Queued(
+        row.id,
+        row.kind,
+        payload,
+        State(row.state).name.lower(),
+        row.accepted_at,
+        row.created_at,
+    )
