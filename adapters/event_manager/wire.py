@@ -25,21 +25,28 @@ SINCE_0_6 = ("trace_id", "span_id")  # older servers drop them without a word
 
 
 def wire_body(claim: Claim, zone: tzinfo | None = None) -> Json:
+    """The body of POST /event for a claim."""
+    return body_of(json.loads(claim.payload), claim.id, claim.created_at, zone)
+
+
+def body_of(
+    payload: Mapping[str, Any], entry_id: str, created_at: int, zone: tzinfo | None = None
+) -> Json:
     """The body of POST /event: the producer's payload with id, source and time filled in.
 
     The id is the payload's own or the entry's. Without `source` the event would claim to come
     from the Event Manager itself; without `event_timestamp` from the moment of delivery. A time
     without a zone gets this host's offset: the server shows it to people elsewhere, too.
     """
-    payload: Json = json.loads(claim.payload)
-    own_id = payload.pop("_id", None) or payload.get("event_id") or claim.id
+    own_id = payload.get("_id") or payload.get("event_id") or entry_id
     # The id goes out as `event_id`, as the real clients do; only the server says `_id`, which
     # tells its answer from a mere echo of our request.
-    body = {**payload, "event_id": own_id}
+    body = {name: value for name, value in payload.items() if name != "_id"}
+    body["event_id"] = own_id
     body.setdefault("source", {})
-    body.setdefault("event_timestamp", iso_utc(claim.created_at))
+    body.setdefault("event_timestamp", iso_utc(created_at))
     if (local := _local_time(body)) is not None:
-        made_at = EPOCH + timedelta(milliseconds=claim.created_at)
+        made_at = EPOCH + timedelta(milliseconds=created_at)
         moment = zoned(local, zone, made_at=made_at)
         if moment is not None:
             body["event_timestamp"] = moment.isoformat()

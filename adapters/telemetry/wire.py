@@ -69,6 +69,24 @@ def superseded(claim: Claim) -> Superseded | None:
 
 
 def outgoing(claim: Claim, *, keeps_times: bool = True) -> dict[str, Any]:
+    """The body for POST /event, for a claim."""
+    return body_of(
+        json.loads(claim.payload),
+        claim.id,
+        claim.created_at,
+        raw_created_at=claim.raw_created_at,
+        keeps_times=keeps_times,
+    )
+
+
+def body_of(
+    payload: Mapping[str, Any],
+    entry_id: str,
+    created_at: int,
+    *,
+    raw_created_at: int | None = None,
+    keeps_times: bool = True,
+) -> dict[str, Any]:
     """The body for POST /event: the producer's, with its time, its id and where it came from.
 
     The server overwrites `meta.run_id` while a run is active (telemetry sheet, section 7), so
@@ -76,16 +94,15 @@ def outgoing(claim: Claim, *, keeps_times: bool = True) -> dict[str, Any]:
     where the server does not keep it. A time of ours that had to be set right goes along with
     what the clock showed.
     """
-    payload: dict[str, Any] = json.loads(claim.payload)
     meta = dict(payload.get("meta", {}))
     if "run_id" in meta:
         meta.setdefault("origin_run_id", meta["run_id"])
-    meta.setdefault("event_id", claim.id)
+    meta.setdefault("event_id", entry_id)
     ts = payload.get("ts")
     if ts is None:
-        ts = iso(claim.created_at)
-        if claim.raw_created_at is not None:
-            meta.setdefault("raw_ts", iso(claim.raw_created_at))
+        ts = iso(created_at)
+        if raw_created_at is not None:
+            meta.setdefault("raw_ts", iso(raw_created_at))
     if not keeps_times:
         meta.setdefault(ORIGIN_TS, ts)
     return {**payload, "ts": ts, "meta": meta}
