@@ -26,6 +26,8 @@ from adapters.event_manager.limits import Limits
 from adapters.event_manager.options import Options
 from adapters.event_manager.originals import Json
 from adapters.event_manager.payload import LOG_LEVELS, EventPayload, is_ulid
+from adapters.event_manager.reads import EventReader
+from adapters.event_manager.resources import RESOURCES
 from adapters.event_manager.wire import adapted, is_same_event, type_in, wire_body
 from adapters.http import HttpClient
 from adapters.preview import Preview
@@ -177,4 +179,6 @@ KIND = BackendKind(
     settles_after_seconds=5,
     absent_answers=2,
     limits=lambda adapter: adapter.limits,
+    reader=EventReader,
+    resources=RESOURCES,
 )

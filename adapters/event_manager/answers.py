@@ -13,6 +13,7 @@ from adapters.verdict import DeliveryError, Refused, Rejected, Uncertain
 
 REASON_LENGTH = 200  # characters; the server recites all 63 event types when one is wrong
 
+FAILED = "Internal Server Error"  # plain text
 JUDGED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
@@ -36,6 +37,33 @@ def unproven(answer: Answer, url: str) -> DeliveryError:
 def unread(answer: Answer, url: str) -> DeliveryError:
     """The verdict of an answer to GET /event/{id} that is neither the event nor its absence."""
     return _refusal(answer, url, landed=False)
+
+
+def unanswered(answer: Answer, url: str) -> DeliveryError:
+    """The verdict of an answer to a question that does not answer it."""
+    return _judgement(answer) or _refusal(answer, url, landed=False)
+
+
+def rows_in(answer: Answer) -> list[dict[str, Any]] | None:
+    """The events in a list of them, in its order; None: it is no such list.
+
+    The server lists them in an object, each under its id (sheet, section 4).
+    """
+    body = said_by(answer) if answer.status == HTTPStatus.OK else None
+    if not isinstance(body, dict):
+        return None
+    rows = [row for name, row in body.items() if isinstance(row, dict) and row.get("_id") == name]
+    return rows if len(rows) == len(body) else None
+
+
+def is_missing(answer: Answer) -> bool:
+    """Is this the router's word that it has no such page?"""
+    return answer.status == HTTPStatus.NOT_FOUND and said_by(answer) == {"detail": "Not Found"}
+
+
+def is_failure(answer: Answer) -> bool:
+    """Is it how the server says that its own code, or its database, has failed?"""
+    return answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and answer.text == FAILED
 
 
 def said_by(answer: Answer) -> Any | None:

@@ -42,6 +42,7 @@ TWINS: Mapping[str, str] = {
     "experiment_cancelled": "experiment_stop",
 }
 
+RENEWED = (0, 7)  # the version of new types, of archived events, and without a definition
 UNKNOWN = "unknown"
 _QUOTED = re.compile(r"'([a-z0-9_]+)'")
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?!\d)", re.ASCII)
@@ -84,10 +85,16 @@ def in_description(answer: Answer) -> frozenset[str] | None:
 
 def in_health(answer: Answer) -> frozenset[str] | None:
     """The types of the version in `/health`, which servers before 0.7 do not tell."""
-    told = _VERSION.match(str((_object(answer) or {}).get("version")))
-    if told is None:
+    version = version_in(answer)
+    if version is None:
         return None
-    return SINCE_0_7 if (int(told[1]), int(told[2])) >= (0, 7) else BEFORE_0_7
+    return SINCE_0_7 if version >= RENEWED else BEFORE_0_7
+
+
+def version_in(answer: Answer) -> tuple[int, int] | None:
+    """The version in `/health`, as far as it matters."""
+    told = _VERSION.match(str((_object(answer) or {}).get("version")))
+    return None if told is None else (int(told[1]), int(told[2]))
 
 
 def in_definition(answer: Answer) -> frozenset[str] | None:

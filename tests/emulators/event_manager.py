@@ -4,7 +4,8 @@ Faithful where it matters to a deliverer: a repeated id answers 200 and echoes t
 while the first event stays; alerts are mailed again for every POST; a database error and an
 event that can never be stored give the same plain-text 500; the two kinds of 404 differ.
 
-Left out: utilization reports, backups, retention, the documentation pages but for the types.
+Left out: the numbers of utilization reports, backups, retention, the documentation pages but for
+the types.
 
     python -m tests.emulators.event_manager --port 8001 --version 0.8.1
 """
@@ -34,6 +35,7 @@ from tests.emulators.event_manager_model import (
     judged,
     types_of,
 )
+from tests.emulators.event_manager_reports import report
 from tests.emulators.event_manager_store import QueryFailed, Store
 
 VERSIONS = ("0.5.2", "0.8.1")
@@ -54,6 +56,7 @@ class EventManager:
     stall as long and are done then, though their clients have left. `posts_fail`: every
     POST /event is 500 while /health is green (section 0). `mails` counts alerts per event id.
     `silent`: paths that answer 404, as behind a proxy that lets only some through.
+    `broken_sessions`: so many parts of a report of sessions are errors.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class EventManager:
         self.stall_seconds = 0.0
         self.slow_inserts = 0
         self.silent: frozenset[str] = frozenset()
+        self.broken_sessions = 0
         self.app = Starlette(
             routes=self._routes(),
             exception_handlers={
@@ -108,6 +112,7 @@ class EventManager:
             ("POST", "/events/query", self._query),
             ("GET", "/health", self._health),
             ("GET", "/openapi.json", self._description),
+            ("GET", "/utilization/sessions", self._report),
         ]
         if self.version == "0.5.2":
             table += [("GET", "/", self._definition), ("GET", "/definition", self._definition)]
@@ -117,6 +122,8 @@ class EventManager:
                 ("POST", "/events/archive", self._archive),
                 ("GET", "/events/archived", self._archived),
                 ("DELETE", "/events/archived", self._purge),
+                ("GET", "/utilization/periods", self._report),
+                ("GET", "/utilization/user", self._report),
             ]
         return [self._route(*line) for line in table]
 
@@ -164,9 +171,12 @@ class EventManager:
         newest = [d for d in self._sorted() if d["log_level"] >= level]
         if self.version == "0.8.1":
             newest = [d for d in newest if _is_asked_for(d, asked)][_number(asked, "offset", 0) :]
+        return self._shown(newest[: abs(number) or None])
+
+    def _shown(self, documents: list[dict[str, Any]]) -> Response:
         try:
-            # Unlike the other reads, this one judges every document again.
-            shown = [judged(d, self.version) for d in newest[: abs(number) or None]]
+            # Unlike the other reads, a list judges every document again.
+            shown = [judged(document, self.version) for document in documents]
         except Refusal as exc:
             raise DatabaseError from exc
         return JSONResponse({document["_id"]: document for document in shown})
@@ -214,9 +224,19 @@ class EventManager:
         message = f"Successfully archived {count} events"
         return JSONResponse({"archived_count": count, "message": message})
 
-    async def _archived(self, _: Request) -> Response:
+    async def _archived(self, request: Request) -> Response:
+        """The last one archived first; judged again like the other list."""
         self._touch_database()
-        return JSONResponse({d["_id"]: d for d in self.store.all() if d["archived"]})
+        asked = request.query_params
+        number, offset = _number(asked, "number", 100), _number(asked, "offset", 0)
+        found = [d for d in self.store.all() if d["archived"]]
+        found.sort(key=lambda d: str(d["archived_at"] or ""), reverse=True)
+        return self._shown(found[offset:][: abs(number) or None])
+
+    async def _report(self, request: Request) -> Response:
+        name = request.url.path.rpartition("/")[2]
+        lost = self._stalled()
+        return report(name, request.query_params, lost=lost, broken=self.broken_sessions)
 
     async def _purge(self, request: Request) -> Response:
         """Everything archived counts as old enough: the emulator does not age."""

@@ -105,7 +105,7 @@ def satisfies(value: Any, condition: Any) -> bool:
     if not condition.keys() <= COMPARISONS.keys():
         raise QueryFailed(f"unknown operator in {condition}")
     if value is MISSING:
-        return False
+        return condition.keys() == {"$ne"}
     try:
         return all(COMPARISONS[name](value, wanted) for name, wanted in condition.items())
     except TypeError:  # MongoDB finds no order between types, and nothing then
