@@ -1,11 +1,13 @@
-"""The event_manager adapter against the real MADSci Event Manager, 0.5.2 and 0.8.1."""
+"""Delivering to the real MADSci Event Manager, 0.5.2 and 0.8.1, and asking it."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+import ulid
 
 from adapters.event_manager import EventManagerAdapter, dialect
 from adapters.event_manager.event_types import (
@@ -15,11 +17,15 @@ from adapters.event_manager.event_types import (
     in_description,
     in_health,
 )
+from adapters.event_manager.reads import EventReader
 from adapters.http import HttpClient
+from adapters.reading import Misasked
 from adapters.verdict import Refused, Rejected, Uncertain
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import NOW, a_claim
+from tests.emulators.event_manager_desk import ids
 from tests.emulators.event_manager_lane import adapter_for, site_for
+from tests.questioner import Questioner
 from tests.real.event_manager import RealEventManager
 
 pytestmark = pytest.mark.real
@@ -237,3 +243,157 @@ async def test_a_local_time_is_kept_with_its_offset(server: RealEventManager) ->
         assert len(await adapter.find(doubt(claim))) == 1
 
     assert stored(server, claim.id)["event_timestamp"] == "2026-07-15T12:00:00+09:00"
+
+
+# Questions
+
+
+@pytest.fixture
+async def asked(server: RealEventManager) -> AsyncIterator[Questioner]:
+    reader = EventReader(site_for(server.url))
+    yield Questioner(reader)
+    await reader.close()
+
+
+@pytest.fixture
+async def told(adapter: EventManagerAdapter) -> list[Claim]:
+    """Three events of an experiment of their own, an hour apart, newer than all others."""
+    experiment = str(ulid.ULID())
+    claims = [
+        a_claim(
+            {
+                "event_timestamp": f"2099-01-01T{hour:02}:00:00Z",
+                "log_level": 30,
+                "event_type": "experiment_stop",
+                "source": {"experiment_id": experiment},
+            }
+        )
+        for hour in range(3)
+    ]
+    for claim in claims:
+        await adapter.deliver([claim])
+    return claims
+
+
+def archive(server: RealEventManager, event_id: str) -> None:
+    body = {"event_ids": [event_id]}
+    httpx.post(f"{server.url}/events/archive", json=body).raise_for_status()
+
+
+def status_of(server: RealEventManager, place: str) -> int:
+    return httpx.get(server.url + place).status_code
+
+
+def experiment_of(claim: Claim) -> str:
+    return str(json.loads(claim.payload)["source"]["experiment_id"])
+
+
+async def test_events_are_read_one_by_one_and_by_conditions(
+    server: RealEventManager, asked: Questioner, told: list[Claim]
+) -> None:
+    first, second, third = (claim.id for claim in told)
+    experiment = experiment_of(told[0])
+
+    one = await asked.live("event", id=second)
+    none = await asked.live("event", id="50% of nobody?")
+    slash = await asked.live("event", id="a/b")
+    search = await asked.live(
+        "query",
+        experiment_id=experiment,
+        type="experiment_cancelled",
+        since="2099-01-01T02:00:00+01:00",
+    )
+    raw = await asked.live("query", selector=json.dumps({"_id": {"$in": [first, third]}}))
+
+    assert one.data == stored(server, second)
+    assert one.settled == (server.version == "0.5.2")
+    assert (none.data, slash.data) == (None, None)
+    assert ids(search.data) == [second, third]
+    assert ids(raw.data) == [first, third]
+
+
+async def test_a_selector_that_the_database_does_not_know_is_told_from_a_lost_database(
+    server: RealEventManager, asked: Questioner, told: list[Claim]
+) -> None:
+    odd = json.dumps({"log_level": {"$bogus": 1}})
+    with pytest.raises(Misasked, match="an operator in it"):
+        await asked.live("query", selector=odd)
+
+    server.lose_database()
+    try:
+        for resource, parameters in (
+            ("query", {"selector": odd}),
+            ("recent", {}),
+            ("event", {"id": told[0].id}),
+            ("sessions", {}),
+        ):
+            with pytest.raises(Uncertain):
+                await asked.live(resource, **parameters)
+        health = await asked.live("health")
+    finally:
+        server.restore_database()
+    assert health.data["db_connected"] is False
+
+
+async def test_the_newest_events_are_listed_as_the_version_can(
+    server: RealEventManager, asked: Questioner, told: list[Claim]
+) -> None:
+    mine = [claim.id for claim in told]
+    shown = ids((await asked.live("recent", level=30, number=999)).data)
+    assert [event_id for event_id in shown if event_id in mine] == mine[::-1]
+
+    part = {"number": 2, "offset": 1, "start": "2099-01-01T00:00:00Z", "level": "warning"}
+    if server.version == "0.5.2":
+        with pytest.raises(Misasked, match="this one is older"):
+            await asked.live("recent", **part)
+        with pytest.raises(Misasked, match=r"it came with 0\.7\.0"):
+            await asked.live("archived")
+    else:
+        assert len((await asked.live("recent", **part)).data) == 2
+        archive(server, told[0].id)
+        assert ids((await asked.live("archived", number=1)).data) == [told[0].id]
+        assert told[0].id not in ids((await asked.live("recent")).data)
+        assert (await asked.live("event", id=told[0].id)).settled
+        everything = await asked.live("recent", include_archived="true", number=999)
+        assert told[0].id in ids(everything.data)
+
+
+async def test_reports_and_what_the_server_says_of_itself(
+    server: RealEventManager, asked: Questioner, told: list[Claim]
+) -> None:
+    assert told
+    span = {"start": "2099-01-01T00:00:00Z", "end": "2099-01-02T00:00:00Z"}
+
+    sessions = await asked.live("sessions", **span)
+    table = await asked.live("sessions", **span, format="csv")
+    definition = await asked.live("definition")
+
+    assert sessions.data["report_metadata"]["analysis_start"] == "2099-01-01T00:00:00"
+    assert table.data.startswith("=== UTILIZATION REPORT ===")
+    assert definition.data["manager_type"] == "event_manager"
+    if server.version == "0.5.2":
+        for resource, parameters in (("periods", span), ("users", {}), ("settings", {})):
+            with pytest.raises(Misasked, match="it came with"):
+                await asked.live(resource, **parameters)
+        return
+    periods = await asked.live("periods", **span, user_timezone="Europe/Berlin")
+    assert periods.data["summary_metadata"]["user_timezone"] == "Europe/Berlin"
+    assert (await asked.live("users", **span, format="csv")).data.startswith("=== DETAILED USER")
+    assert (await asked.live("users", **span)).data["report_metadata"]
+    assert (await asked.live("settings")).data == definition.data
+
+
+async def test_one_event_of_another_version_does_not_hide_the_others(
+    server: RealEventManager, asked: Questioner, told: list[Claim]
+) -> None:
+    server.put({"_id": f"odd-{told[0].id}", "event_type": "of_the_future", "log_level": 30})
+    try:
+        assert status_of(server, "/events?number=0") == 500
+        found = await asked.live("recent", level=30, number=999)
+    finally:
+        server.take_out(f"odd-{told[0].id}")
+        status_of(server, "/events")  # which looks, and so it is done
+
+    assert f"odd-{told[0].id}" in ids(found.data)
+    assert {claim.id for claim in told} <= set(ids(found.data))
+    assert "cannot show this list (500)" in found.notes[0]

@@ -6,6 +6,7 @@ stopped when the test is done. Where the packages cannot be had the test is skip
 reason. (event manager sheet, section 8)
 """
 
+import json
 import os
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +45,19 @@ class RealEventManager:
 
     def restore_database(self) -> None:
         self.outage.unlink()
+
+    def put(self, document: dict[str, Any]) -> None:
+        """Put a document into the database past the server, as another version would have."""
+        self._change(".put", json.dumps(document))
+
+    def take_out(self, event_id: str) -> None:
+        """Take a document out of the database."""
+        self._change(".gone", event_id)
+
+    def _change(self, suffix: str, text: str) -> None:
+        whole = self.outage.with_suffix(".half")
+        whole.write_text(text)
+        whole.rename(self.outage.with_suffix(suffix))
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 Run by the python of an environment of its own (see tests/real/event_manager.py), never by
 ours. Prints one line `READY URL` once it listens; everything else goes to stderr. While the
-file `--outage` exists, every use of the database fails as a lost MongoDB does. Alerts are mailed
-to the SMTP server on the loopback port `--smtp`.
+file `--outage` exists, every use of the database fails as a lost MongoDB does; where it is named
+`X`, what is in a file `X.put` (a document) or `X.gone` (an id) is put into the database, or taken
+out of it, past the server, and the file goes. Alerts are mailed to the SMTP server on the loopback
+port `--smtp`.
 """
 
 import argparse
+import json
 import os
 import socket
 import sys
@@ -30,7 +33,17 @@ class Collection:
     def __getattr__(self, name: str) -> Any:
         if self._outage.exists():
             raise AutoReconnect("the database was unplugged by the test")
+        self._change()
         return getattr(self._real, name)
+
+    def _change(self) -> None:
+        put, gone = (self._outage.with_suffix(suffix) for suffix in (".put", ".gone"))
+        if put.exists():
+            self._real.insert_one(json.loads(put.read_text()))
+            put.unlink()
+        if gone.exists():
+            self._real.delete_one({"_id": gone.read_text()})
+            gone.unlink()
 
 
 def documents(cursor: Any, length: int | None = None) -> list[Any]:
