@@ -34,6 +34,7 @@ from adapters.telemetry.payloads import (
     stop_address,
 )
 from adapters.telemetry.preview import previewed
+from adapters.telemetry.reads import RESOURCES, TelemetryReader
 from adapters.telemetry.runs import Runs
 from adapters.telemetry.versions import Server
 from adapters.verdict import (
@@ -269,4 +270,6 @@ KIND = BackendKind(
     concurrency=1,
     settles_after_seconds=4,
     absent_answers=2,
+    reader=TelemetryReader,
+    resources=RESOURCES,
 )

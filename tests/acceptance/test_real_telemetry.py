@@ -1,4 +1,4 @@
-"""The telemetry adapter against the real server 0.5.3: what the emulator says is true."""
+"""The telemetry adapter and its reader against the real server 0.5.3: the emulator is right."""
 
 import json
 import time
@@ -11,6 +11,7 @@ import pytest
 
 from adapters.base import Adapter
 from adapters.telemetry import KIND, Options, wire
+from adapters.telemetry.reads import TelemetryReader
 from adapters.verdict import (
     DeliveryError,
     Parked,
@@ -22,6 +23,7 @@ from adapters.verdict import (
 from storage.entry import Claim, Doubt, Receipt
 from tests.builders import a_claim
 from tests.emulators.telemetry_site import a_site
+from tests.questioner import Questioner
 from tests.real.cached_env import Unavailable
 from tests.real.telemetry import RealTelemetry
 
@@ -268,3 +270,37 @@ async def test_a_probe_is_counted_and_seen_nowhere(real: RealTelemetry) -> None:
     assert (before, after) == ([], [second.id])
     assert [record["meta"]["event_id"] for record in stored(real)] == [first.id, second.id]
     assert current_types(real) == set()
+
+
+# Questions
+
+
+async def test_every_question_is_answered_as_the_emulator_answers_it(
+    real: RealTelemetry, adapter: Adapter
+) -> None:
+    reader = TelemetryReader(a_site(real.url))
+    asked = Questioner(reader)
+    odd = "a b?c#é%2F"
+    nothing = [await asked.live(one) for one in ("current", "current/weather", "run")]
+    for event_type in ("weather", "a/b", "", odd):
+        await verdict(adapter, claimed(event_type, {"n": [1, 1.0]}, ts=NEW))
+    start_run(real, "007")
+
+    everything = (await asked.live("current")).data
+    ones = [(await asked.live("current", type=one)).data for one in everything]
+    run, ready, health = [(await asked.live(one)).data for one in ("run", "ready", "health")]
+
+    assert [one.data for one in nothing] == [{}, None, None]
+    assert set(everything) == {"weather", "a/b", "", odd}
+    assert ones == list(everything.values())
+    assert (everything["weather"]["ts"], everything["weather"]["data"]) == (NEW, {"n": [1, 1.0]})
+    assert (run["run_id"], ready["run_active"], health) == ("007", True, {"ok": True})
+    other = KIND.adapter(a_site(real.url))
+    assert type(await verdict(other, claimed("poison", "\ud800"))) is Uncertain
+    await other.close()
+    with pytest.raises(Refused, match="one type alone"):
+        await asked.live("current")
+    with pytest.raises(Refused, match="this value that it cannot show"):
+        await asked.live("current/poison")
+    assert (await asked.live("current/weather")).data == everything["weather"]
+    await reader.close()
