@@ -16,7 +16,7 @@ from adapters.event_manager.event_types import RENEWED, in_definition, version_i
 from adapters.event_manager.originals import Json
 from adapters.http import HttpClient
 from adapters.reading import UNKNOWN, Misasked
-from adapters.verdict import Refused
+from adapters.verdict import Refused, Rejected
 
 QUERY = "/events/query"
 ALONE = {"Connection": "close"}
@@ -59,7 +59,10 @@ class Asking:
 
     def fail(self, answer: Answer, place: str) -> Never:
         """Raise what an answer means that does not answer the question."""
-        raise unanswered(answer, self._url + place)
+        verdict = unanswered(answer, self._url + place)
+        if isinstance(verdict, Rejected):
+            raise Misasked(verdict.detail)
+        raise verdict
 
     async def blame(self, answer: Answer) -> Never:
         """Raise what a failed search of the asker's own means: an odd filter, or a lost database.

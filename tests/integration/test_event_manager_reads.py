@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.event_manager.asking import Asking
 from adapters.reading import Misasked
 from adapters.verdict import Refused, Uncertain
 from tests.emulators.event_manager import VERSIONS, EventManager
@@ -17,7 +18,7 @@ from tests.emulators.event_manager_desk import (
     plant,
     reader_of,
 )
-from tests.emulators.event_manager_lane import Canned
+from tests.emulators.event_manager_lane import Canned, site_for
 from tests.emulators.event_manager_model import judged
 from tests.emulators.kit import Served
 from tests.questioner import Questioner
@@ -143,6 +144,29 @@ async def test_an_older_server_ignores_them_and_so_is_not_believed(
         await asked.live("recent", offset=1)
 
 
+@pytest.mark.parametrize(("version", "is_new"), [("0.6.2", False), ("0.7.0", True), ("1.0", True)])
+async def test_how_old_a_server_is_goes_by_what_it_says(
+    server: Served, *, version: str, is_new: bool
+) -> None:
+    server.serve(Canned(body=json.dumps({"healthy": True, "version": version})))
+    asking = Asking(site_for(server.url))
+
+    if is_new:
+        await asking.need_renewed("offset")
+    else:
+        with pytest.raises(Misasked, match="offset: only servers since"):
+            await asking.need_renewed("offset")
+    await asking.close()
+
+
+async def test_a_list_of_strange_things_is_no_list(server: Served, asked: Questioner) -> None:
+    for body in ({"a": {"_id": "b"}}, {"a": 1}, [{"_id": "a"}], {"detail": "fine"}):
+        server.serve(Canned(body=json.dumps(body)))
+        for resource, parameters in (("recent", {}), ("query", {"level": 20}), ("archived", {})):
+            with pytest.raises(Refused):
+                await asked.live(resource, **parameters)
+
+
 async def test_nobody_is_believed_to_be_new_who_does_not_say_so(
     new: Served, asked: Questioner
 ) -> None:
@@ -187,6 +211,7 @@ async def test_the_way_round_an_odd_document_asks_for_the_same_events(
     new: Served, asked: Questioner
 ) -> None:
     plant(new, *hours(6), {"event_id": "gone", "archived": True})
+    plant(new, {"event_id": "edge", "event_timestamp": "2026-01-01T07:00:00", "log_level": 50})
     emulator = emulated(new)
     odd = {**emulator.ledger()[3], "event_type": "of_the_future"}
     emulator.plant({**odd, "_id": "odd"})
@@ -196,7 +221,11 @@ async def test_the_way_round_an_odd_document_asks_for_the_same_events(
         "recent", start="2026-01-01T01:00:00Z", end="2026-01-01T04:00:00Z", level=40, offset=1
     )
     archived = await asked.live("archived")
+    edge = "2026-01-01T07:00:00"
+    emulator.plant({**odd, "_id": "odd edge", "event_timestamp": edge})
+    at_the_edge = await asked.live("recent", start=edge, end=edge)
 
+    assert set(ids(at_the_edge.data)) == {"edge", "odd edge"}
     assert set(ids(rows.data)) <= {"e3", "odd", "e1"}
     assert ids(rows.data)[-1] == "e1"
     assert len(rows.data) == 2

@@ -64,6 +64,9 @@ async def test_an_event_that_came_after_it_was_asked_for_in_vain_is_known(
     await asked.live("event", id="e5")
 
     assert (await asked.offline("event", id="e5")).data is None
+    new.serve(EventManager("0.8.1"))
+    await asked.live("event", id="e1")
+    assert (await asked.offline("event", id="e1")).data is None, "it has been deleted since"
 
 
 async def test_a_list_is_known_from_a_longer_one(new: Served, asked: Questioner) -> None:

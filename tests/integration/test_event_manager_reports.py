@@ -90,9 +90,10 @@ async def test_a_report_with_holes_says_so(new: Served, asked: Questioner) -> No
         ({"error": "Failed to create session analyzer"}, Uncertain),
         ({"error": "Failed to generate report: Logger._log() got an unexpected"}, Uncertain),
         ([], Refused),
+        ({"success": True}, Refused),
     ],
 )
-async def test_a_report_that_is_an_error_is_none(
+async def test_a_report_that_is_an_error_or_none_is_no_answer(
     server: Served, asked: Questioner, said: Any, meaning: type[Exception]
 ) -> None:
     server.serve(Canned(body=json.dumps(said)))
@@ -134,6 +135,14 @@ async def test_each_version_says_what_it_is(served: Served, asked: Questioner) -
     assert (health.data["healthy"], health.settled) == (True, False)
     if definition.notes:
         assert (await asked.live("settings")).data == definition.data
+
+
+async def test_json_is_no_table(server: Served, asked: Questioner) -> None:
+    server.serve(Canned(body='{"report_metadata": {}}'))
+
+    assert (await asked.live("sessions")).data == {"report_metadata": {}}
+    with pytest.raises(Refused):
+        await asked.live("sessions", format="csv")
 
 
 @pytest.mark.parametrize("resource", ["health", "definition", "settings"])
@@ -180,6 +189,19 @@ async def test_what_is_no_answer_is_never_kept_as_one(
         with pytest.raises(meaning):
             await asked.live(resource, **parameters)
     assert asked.shelf.kept == {}
+
+
+@pytest.mark.parametrize(("status", "meaning"), [(422, Misasked), (400, Misasked), (418, Refused)])
+async def test_what_the_server_judges_is_refused_in_its_words(
+    server: Served, asked: Questioner, status: int, meaning: type[Exception]
+) -> None:
+    said = {"detail": [{"loc": ["query", "number"], "msg": "Input should be smaller"}]}
+    server.serve(Canned(status, json.dumps(said)))
+
+    for resource in ("recent", "sessions", "event/a", "health"):
+        with pytest.raises(meaning) as caught:
+            await asked.live(resource)
+        assert ("query/number: Input should be smaller" in str(caught.value)) == (status != 418)
 
 
 async def test_numbers_without_a_word_in_json_are_null_aloud(

@@ -46,6 +46,14 @@ def test_a_waiting_event_stands_where_the_server_will_put_it(asked: Questioner) 
     assert "queued" not in rows[1]
 
 
+def test_a_list_of_a_level_or_a_time_takes_no_others(asked: Questioner) -> None:
+    entries = [waits("01A", log_level=20), waits("01B", log_level=40)]
+
+    assert ids(asked.with_ours("recent", [], *entries, level=30)[0]) == ["01B"]
+    for parameters in ({"start": "2026-01-01T12:00:01Z"}, {"end": "2026-01-01T11:59:59Z"}):
+        assert asked.with_ours("recent", None, *entries, **parameters) == ([], 0)
+
+
 def test_a_waiting_event_is_shown_as_the_server_will_show_it(asked: Questioner) -> None:
     payload = {
         "event_type": "LOG_INFO",
