@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from adapters.event_manager.originals import Json
 from adapters.event_manager.payload import log_level_of, timestamp_of
 from adapters.event_manager.resources import DOING, FORMATS, PERIODS, REPORTS, RESOURCES, WRITING
-from adapters.event_manager.search import Search, search_for
+from adapters.event_manager.search import Search, is_text, search_for
 from adapters.reading import UNKNOWN, Misasked, Question
 
 WORDS = {"true": True, "false": False}
@@ -123,7 +123,7 @@ def spec_of(question: Question, zone: tzinfo | None) -> Spec:
     given = _given(resource, parameters)
     match resource:
         case "event":
-            return ById(given["id"])
+            return ById(_id(given["id"]))
         case "recent":
             return _window(given)
         case "archived":
@@ -173,6 +173,12 @@ def _given(resource: str, parameters: Iterable[tuple[str, str]]) -> dict[str, st
         if not given.get(name):
             raise Misasked(f"{resource!r} needs {name!r}: {about.parameters[name]}", parameter=name)
     return given
+
+
+def _id(text: str) -> str:
+    if "\0" in text or not is_text(text):
+        raise Misasked("id: has a NUL or half a surrogate pair in it", parameter="id")
+    return text
 
 
 def _window(given: Mapping[str, str]) -> Window:

@@ -43,6 +43,7 @@ from adapters.reading import (
 from adapters.verdict import Refused
 
 EVENTS, ARCHIVED = "/events", "/events/archived"
+LONGEST = 2000  # characters of a path, well below what proxies take
 ARCHIVED_SINCE, REPORTS_SINCE, SETTINGS_SINCE = "0.7.0", "0.6.0", "0.7.0"
 
 
@@ -219,9 +220,8 @@ class EventReader:
 
 def event_place(event_id: str) -> str | None:
     """The path of an event; None where the server would not find it there (sheet, section 1)."""
-    if "/" in event_id or event_id in (".", ".."):
-        return None
-    return f"/event/{quote(event_id, safe='')}"
+    place = f"/event/{quote(event_id, safe='')}"
+    return None if "/" in event_id or event_id in (".", "..") or len(place) > LONGEST else place
 
 
 def report_place(report: Report) -> str:

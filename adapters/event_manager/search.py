@@ -7,6 +7,7 @@ texts in many zones. So its filter is drawn wider, and what it finds is looked t
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -187,7 +188,9 @@ def _judge(value: Any, depth: int) -> None:
                 _judge(part, depth + 1)
         case int() if value not in INT64:
             raise _wrong(f"has a number beyond 64 bits in it: {value}")
-        case str() if "\0" in value or not _is_text(value):
+        case float() if not math.isfinite(value):
+            raise _wrong("has a number too large for JSON in it")
+        case str() if "\0" in value or not is_text(value):
             raise _wrong("has a NUL or half a surrogate pair in it")
         case _:
             pass
@@ -205,7 +208,8 @@ def _judge_names(selector: Mapping[str, Any]) -> None:
                 _judge_names(part)
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Can it be sent? Half a surrogate pair cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:

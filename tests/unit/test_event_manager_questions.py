@@ -20,6 +20,8 @@ from tests.emulators.event_manager_desk import (
         ("health/x", {}, "there is no 'health/x'", None),
         ("event", {}, "needs 'id'", "id"),
         ("event/a", {"id": "b"}, "given twice", "id"),
+        ("event", {"id": "\ud800"}, "surrogate", "id"),
+        ("event", {"id": "a\0"}, "NUL", "id"),
         ("recent", {"number": 0}, "1 or more", "number"),
         ("recent", {"number": -1}, "0 or more", "number"),
         ("recent", {"number": "ten"}, "0 or more", "number"),
@@ -37,6 +39,7 @@ from tests.emulators.event_manager_desk import (
         ("query", {"selector": '{"a": [{"$expr": {"$function": 1}}]}'}, "a script", "selector"),
         ("query", {"selector": '{"event_id": "a"}'}, "write '_id'", "selector"),
         ("query", {"selector": '{"$or": [{"event_id": "a"}]}'}, "write '_id'", "selector"),
+        ("query", {"selector": '{"a": 1e400}'}, "too large", "selector"),
         ("query", {"selector": '{"a": 9223372036854775808}'}, "64 bits", "selector"),
         ("query", {"selector": '{"a\\u0000": 1}'}, "NUL", "selector"),
         ("query", {"selector": '{"a": "\\ud800"}'}, "surrogate", "selector"),
@@ -65,7 +68,7 @@ from tests.emulators.event_manager_desk import (
             "user_timezone",
         ),
     ],
-    ids=str,
+    ids=lambda part: ascii(part)[:60],
 )
 def test_a_question_that_makes_no_sense_is_refused_before_it_is_asked(
     resource: str, parameters: dict[str, Any], words: str, parameter: str | None
