@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from adapters.verdict import DeliveryError, Refused, Throttled
 
@@ -57,6 +57,18 @@ class Answer:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return None
+
+
+class Sink(Protocol):
+    """Takes the body of an answer in parts, where it may be too large to be held whole."""
+
+    def opened(self, head: Answer) -> bool:
+        """Is this the answer whose body is wanted? Any other is read whole. `head`: no body yet."""
+        ...
+
+    def part(self, part: bytes) -> bool:
+        """The next bytes of the body; False: no more is wanted."""
+        ...
 
 
 def refusal_of_us(answer: Answer, url: str) -> DeliveryError | None:

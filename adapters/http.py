@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from adapters import tls
-from adapters.answer import Answer
+from adapters.answer import Answer, Sink
 from adapters.auth.credential import Headers
 from adapters.auth.options import AuthOptions
 from adapters.auth.wallet import Wallet
@@ -76,6 +76,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         anonymous: bool = False,
         auth: AuthOptions | None = None,
+        sink: Sink | None = None,
     ) -> Answer:
         """Send one request and read its whole answer, within the attempt's time.
 
@@ -83,7 +84,8 @@ class HttpClient:
         goes out byte for byte; `form` and `files` as form data; `anonymous` sends no
         credentials; `auth` is another account than the backend's own. After a 401, which has
         done nothing (for cookies: after being sent to log in, too), it is sent once more if
-        another credential can be had at once. Raises Unreachable, Refused (unusable
+        another credential can be had at once. A body that `sink` wants goes there in parts,
+        whatever its size, and not into the answer. Raises Unreachable, Refused (unusable
         credentials), Throttled (by a token server), Uncertain.
         """
         own, url = _headers(json_text, headers), self._place(path)
@@ -101,7 +103,7 @@ class HttpClient:
             )
             hearing = Hearing()
             request.extensions = {"timeout": self._timeout(), "trace": hearing}
-            return await self._sent(request, url, hearing, until)
+            return await self._sent(request, url, hearing, until, sink)
 
         if anonymous:
             return await send({})
@@ -150,13 +152,18 @@ class HttpClient:
         self._wallet.close()
 
     async def _sent(
-        self, request: httpx.Request, url: str, hearing: Hearing, until: float
+        self,
+        request: httpx.Request,
+        url: str,
+        hearing: Hearing,
+        until: float,
+        sink: Sink | None,
     ) -> Answer:
         if asyncio.get_running_loop().time() >= until:
             raise Unreachable(f"no time was left to ask {url}: credentials took {self._limit:g} s")
         try:
             async with asyncio.timeout_at(until):
-                return await exchange(self._connections(), request)
+                return await exchange(self._connections(), request, sink)
         except DeliveryError:
             raise
         except Exception as exc:
@@ -265,12 +272,22 @@ def _headers(json_text: str | None, more: Mapping[str, str] | None) -> dict[str,
     return {"User-Agent": "holdfast", "Accept": "*/*", **(more or {}), **kind}
 
 
-async def exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Answer:
-    """Send a request and read the answer to its end. Raises Uncertain when it has none."""
+async def exchange(
+    transport: httpx.AsyncHTTPTransport, request: httpx.Request, sink: Sink | None = None
+) -> Answer:
+    """Send a request and read the answer to its end, or as far as the `sink` wants it.
+
+    Raises Uncertain when it has no end.
+    """
     reply = await transport.handle_async_request(request)
     body = bytearray()
     try:
+        poured = sink is not None and sink.opened(Answer(reply.status_code, reply.headers, b""))
         async for part in reply.aiter_bytes():
+            if sink is not None and poured:
+                if not sink.part(part):
+                    break
+                continue
             body += part
             if len(body) > LARGEST_ANSWER:
                 detail = f"the answer of {request.url} is larger than {LARGEST_ANSWER} bytes"

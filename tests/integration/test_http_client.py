@@ -236,3 +236,40 @@ def test_retry_after_is_seconds_or_a_date_by_the_servers_clock(
     answer = an_answer(503, retry_after=raw, date="Sun, 22 Nov 2026 12:00:00 GMT")
 
     assert answer.retry_after == seconds
+
+
+class Bucket:
+    """Takes bodies of 200 until it has enough."""
+
+    def __init__(self, enough: int) -> None:
+        self.held = b""
+        self.enough = enough
+
+    def opened(self, head: Answer) -> bool:
+        return head.status == 200 and head.body == b""
+
+    def part(self, part: bytes) -> bool:
+        self.held += part
+        return len(self.held) < self.enough
+
+
+async def test_a_body_goes_where_it_is_wanted_and_no_further(
+    mirror: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.http.LARGEST_ANSWER", 10)
+    http = HttpClient(a_site(mirror.url))
+    whole, little = Bucket(sys.maxsize), Bucket(1)
+
+    answer = await http.request("GET", "/any", sink=whole)
+    with_little = await http.request(
+        "POST", "/any", json_text='"' + "a" * 500_000 + '"', sink=little
+    )
+    mirror.fault("status", status=502)
+    with pytest.raises(Uncertain, match="larger than 10 bytes"):
+        await http.request("GET", "/any", sink=whole)
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert b'"headers"' in whole.held
+    assert (with_little.status, with_little.body) == (200, b"")
+    assert 0 < len(little.held) < 500_000
+    await http.close()
