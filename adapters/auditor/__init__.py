@@ -41,6 +41,8 @@ from adapters.auditor.payloads import (
     strict_faults,
     update_address,
 )
+from adapters.auditor.reads import AuditorReader
+from adapters.auditor.resources import RESOURCES
 from adapters.base import BackendKind, EntryKind, Site
 from adapters.http import HttpClient
 from adapters.preview import Preview
@@ -297,4 +299,6 @@ KIND = BackendKind(
     },
     main_kind="record",
     batch_size=500,
+    reader=AuditorReader,
+    resources=RESOURCES,
 )

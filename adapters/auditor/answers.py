@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from adapters.answer import Answer, refusal_of_us
+from adapters.reading import Misasked
 from adapters.verdict import (
     DeliveryError,
     Parked,
@@ -24,6 +25,8 @@ UNLABELLED = ("", "application/octet-stream", "text/plain")
 # Updates of records that AUDITOR does not hold (yet). No entry has this scope, so its rest holds
 # nothing back; it is what `status` shows, once, however many they are.
 UNKNOWN_RECORDS = "updates of unknown records"
+# What GET /record/{id} says of an unknown id, and of any id while the database is away.
+NO_RECORD = "A database error was encountered while trying to get a record from the database"
 FEWEST_TRIES = 8  # clocks step, and an outage ages an update that was never tried
 
 
@@ -115,3 +118,32 @@ def unsent(before: DeliveryError) -> DeliveryError:
             return Throttled(detail, retry_after=before.retry_after, status=before.status)
         case _:
             return Unreachable(detail)
+
+
+def is_unknown_record(answer: Answer) -> bool:
+    """May there be no such record? Then AUDITOR answers as if its database were away, or `null`;
+    and a proxy that decodes %2F makes it a path that AUDITOR does not know.
+    """
+    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return answer.json() == {"error": NO_RECORD}
+    none = answer.status == HTTPStatus.OK and answer.body.strip() == b"null"
+    return none or (answer.status == HTTPStatus.NOT_FOUND and not answer.is_html)
+
+
+def no_answer(answer: Answer, url: str, role: str = "read_access_cn") -> Exception:
+    """What an answer means that is none: a DeliveryError, or Misasked."""
+    status, excerpt = answer.status, answer.text
+    if status == HTTPStatus.FORBIDDEN:
+        detail = f"{url} answered 403: the role of our certificate may not read this ({role})"
+        return Refused(detail, status=status, excerpt=excerpt)
+    refusal = refusal_of_us(answer, url)
+    if refusal is not None:
+        return refusal
+    said = answer.json()
+    if status == HTTPStatus.BAD_REQUEST and isinstance(said, dict) and "error" in said:
+        return Misasked(f"AUDITOR refuses the question: {str(said['error'])[:200]}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        detail = f"{url} answered {status}, which tells nothing: {excerpt[:200]}"
+        return Uncertain(detail, status=status, excerpt=excerpt)
+    detail = f"{url} answered {status}, but not as AUDITOR does: is the url of the backend right?"
+    return Refused(detail, status=status, excerpt=excerpt)

@@ -12,12 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.answer import refusal_of_us
-from adapters.auditor.answers import is_stored, shown_by
+from adapters.auditor.answers import NO_RECORD, is_stored, shown_by
 from adapters.http import HttpClient
 from adapters.verdict import Parked, Uncertain
 from storage.entry import Delivered
-
-UNKNOWN = "A database error was encountered while trying to get a record from the database"
 
 
 async def holds_record(client: HttpClient, url: str, receipt: Delivered) -> bool | None:
@@ -45,7 +43,7 @@ async def _record(client: HttpClient, url: str, record_id: str) -> dict[str, Any
     if shown is not None and shown.get("record_id") == record_id:
         return shown
     said = answer.json()
-    unknown = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and said == {"error": UNKNOWN}
+    unknown = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and said == {"error": NO_RECORD}
     if not unknown:
         refusal = refusal_of_us(answer, place)
         detail = f"{place} answered {answer.status}, which tells nothing"

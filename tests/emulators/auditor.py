@@ -2,8 +2,9 @@
 
 Switches: `ignore_record_exists_error` (repeats get 200 and a warning), `db_down` (PostgreSQL is
 away; writes wait `pool_timeout_seconds` first), `role` (as under RBAC: "write", "read",
-"monitoring", or None for no RBAC), `body_limit`. `archive()` is the server's own cron: closed
-records leave the table and their ids are forgotten.
+"monitoring", or None for no RBAC), `body_limit`, `breaks_after` (PostgreSQL breaks off after so
+many records of an answer, which ends as if there were no more). `archive()` is the server's own
+cron: closed records leave the table and their ids are forgotten.
 
     python -m tests.emulators.auditor --port 8000 [--ignore-record-exists-error] [--role write]
 """
@@ -64,6 +65,7 @@ class Auditor:
         self.pool_timeout_seconds = pool_timeout_seconds
         self.role = role
         self.body_limit = body_limit
+        self.breaks_after: int | None = None
         self.table: dict[str, Record] = {}
         self.archived: list[Record] = []
         self.app = Starlette(
@@ -120,7 +122,7 @@ class Auditor:
             return Response("Insufficient permissions", 403)
         if request.method == "POST":
             return await self.judged(request, read_adds, self.add_all)
-        return self.query(request)
+        return await self.query(request)
 
     async def judged(
         self,
@@ -179,18 +181,20 @@ class Auditor:
         self.table[update.record_id] = changed
         return Response(status_code=200)
 
-    def query(self, request: Request) -> Response:
+    async def query(self, request: Request) -> Response:
         try:
             query = parse_query(request.scope["query_string"].decode("latin-1"))
         except BadQuery as exc:
             return JSONResponse({"error": str(exc)}, 400)
         chosen: list[Record] = []
-        if not self.db_down:
+        if self.db_down:
+            await asyncio.sleep(self.pool_timeout_seconds)
+        else:
             try:
                 chosen = query.apply(self.table.values())
             except QueryAborted:
                 chosen = []
-        return Streamed(chosen)
+        return Streamed(chosen[: self.breaks_after])
 
     async def one_record(self, request: Request) -> Response:
         if self.forbids("GET /record/"):
@@ -202,6 +206,8 @@ class Auditor:
         record_id = unquote(segment)
         if not record_id.strip() or graphemes(record_id) > 256:
             return JSONResponse(None)
+        if self.db_down:
+            await asyncio.sleep(self.pool_timeout_seconds)
         held = None if self.db_down else self.table.get(record_id)
         if held is None:
             return JSONResponse({"error": NO_RECORD}, 500)

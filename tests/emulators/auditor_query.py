@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus
 from tests.emulators.auditor_records import Record, Unreadable, time
 
 MAX_INT32 = 2**31 - 1
+MAX_INT64 = 2**63 - 1
 KEY = re.compile(r"([a-z_]+)((?:\[[^\[\]]*\])*)")
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
@@ -93,7 +94,13 @@ def add_scalar(query: Query, name: str, entries: list[tuple[list[str], str]]) ->
     if name == "limit":
         query.limit = whole(value)
     else:
-        query.filters.append(lambda one: one.record_id == value)
+        query.filters.append(lambda one: same_id(one, value))
+
+
+def same_id(record: Record, wanted: str) -> bool:
+    if "\0" in wanted:  # PostgreSQL has no such text
+        raise QueryAborted
+    return record.record_id == wanted
 
 
 def add_comparison(query: Query, name: str, entries: list[tuple[list[str], str]]) -> None:
@@ -163,6 +170,8 @@ def one_of(path: list[str], known: Iterable[str]) -> str:
 def whole(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise BadQuery("invalid digit found in string")
+    if int(text) > MAX_INT64:
+        raise BadQuery("number too large to fit in target type")
     return int(text)
 
 

@@ -49,6 +49,7 @@ def filled(served: Served) -> Served:
         ("?", "bac"),
         ("?record_id=b", "b"),
         ("?record_id=none", ""),
+        ("?record_id=a%00", ""),
         ("?start_time[gt]=2024-01-02T00%3A00%3A00%2B00%3A00", "c"),
         ("?start_time[gte]=2024-01-02T00%3A00%3A00%2B00%3A00", "bc"),
         ("?stop_time[lt]=2024-01-04T00:00:00Z", "b"),
@@ -59,6 +60,7 @@ def filled(served: Served) -> Served:
         ("?meta[site][c][0]=x", "a"),
         ("?meta[site][c][0]=x&meta[site][c][1]=y", "a"),
         ("?meta[site][c][0]=x%26z", "b"),
+        ("?meta[si%74e][c][0]=x&meta[%73ite][c][1]=y", "a"),
         ("?meta[site][dnc][0]=y", "b"),
         ("?meta[site][blah]=x", "bac"),
         ("?component[cpu][gte]=4", "c"),
@@ -82,6 +84,7 @@ def test_queries_choose_as_the_sheet_says(filled: Served, query: str, found: str
         "runtime[gt]=-1",
         "component[cpu]=4",
         "limit=many",
+        f"limit={2**63}",
         "limit=1&limit=2",
         "sort_by[up]=runtime",
         "sort_by[asc]=meta",
@@ -100,6 +103,14 @@ def test_a_large_amount_aborts_a_component_query_without_a_word(filled: Served) 
 
     assert ids(filled, "?component[cpu][gte]=1") == []
     assert len(ids(filled)) == 4
+
+
+def test_an_answer_that_breaks_off_ends_as_if_there_were_no_more(
+    filled: Served, auditor: Auditor
+) -> None:
+    auditor.breaks_after = 2
+
+    assert ids(filled) == ["b", "a"]
 
 
 def test_metrics_count_the_table(filled: Served) -> None:
