@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -78,6 +79,24 @@ def run(
     )
     assert code is None or ran.returncode == code, ran.stderr
     return ran
+
+
+def pythons() -> list[list[str]]:
+    """This one, and those from 3.6 on that are to be had by their names here."""
+    found = [[sys.executable]]
+    for version in ("3.6", "3.7", "3.8"):
+        path = shutil.which(f"python{version}")
+        ask = [path or "", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        told = path and subprocess.run(
+            ask,
+            env={**os.environ, "PYENV_VERSION": version},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if path and told and told.stdout.strip() == version:
+            found.append(["env", f"PYENV_VERSION={version}", path])
+    return found
 
 
 def spooled(world: World, backend: str) -> Sequence[Path]:

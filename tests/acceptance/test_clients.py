@@ -3,9 +3,7 @@
 import hashlib
 import logging
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.copied import CLIENTS, SECONDS, Found, held, module, run, spooled
+from tests.copied import CLIENTS, SECONDS, Found, held, module, pythons, run, spooled
 from tests.ledgers import elog_files
 from tests.world import EXPERIMENT, World, wait_until
 from tests.zygote import Zygote
@@ -183,24 +181,6 @@ assert put("spool") == "spooled"
 import lute_elog
 assert lute_elog.post_elog_run_table(sys.argv[2], 1, {mark: float("inf")}) is None
 """
-
-
-def pythons() -> list[list[str]]:
-    """This one, and those from 3.6 on that are to be had by their names here."""
-    found = [[sys.executable]]
-    for version in ("3.6", "3.7", "3.8"):
-        path = shutil.which(f"python{version}")
-        ask = [path or "", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-        told = path and subprocess.run(
-            ask,
-            env={**os.environ, "PYENV_VERSION": version},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if path and told and told.stdout.strip() == version:
-            found.append(["env", f"PYENV_VERSION={version}", path])
-    return found
 
 
 def test_old_pythons_can_do_all_of_it(world: World) -> None:

@@ -38,7 +38,7 @@ NEWER = re.compile(
 )
 
 
-@pytest.mark.parametrize("name", ["holdfast_client.py", "lute_elog.py"])
+@pytest.mark.parametrize("name", ["holdfast_client.py", "lute_elog.py", "get_oms_data.py"])
 def test_what_is_copied_is_short_and_for_old_pythons(name: str) -> None:
     text = (CLIENTS / name).read_text()
     tree = ast.parse(text, feature_version=(3, 6))
@@ -51,7 +51,7 @@ def test_what_is_copied_is_short_and_for_old_pythons(name: str) -> None:
 
     assert not NEWER.search(text)
     assert {one.split(".")[0] for one in imported} <= {*sys.stdlib_module_names, "holdfast_client"}
-    assert len((CLIENTS / "holdfast_client.py").read_text().splitlines()) < 250
+    assert len(text.splitlines()) < (420 if name == "lute_elog.py" else 250)
 
 
 def argument(one: inspect.Parameter) -> str:
