@@ -166,6 +166,23 @@ async def test_a_database_that_is_away_is_no_answer(
         await fetched(reader, *question)
 
 
+async def test_a_database_that_has_just_come_back_has_not_answered(
+    reader: AuditorReader, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auditor.db_down = True
+    well = AuditorReader._well
+
+    async def then_back(self: AuditorReader) -> bool | None:
+        found = await well(self)
+        auditor.db_down = False
+        return found
+
+    monkeypatch.setattr(AuditorReader, "_well", then_back)
+
+    with pytest.raises(Uncertain, match="its database was away"):
+        await fetched(reader, "records", "record_id=none")
+
+
 @pytest.mark.parametrize("count", [1, 2])
 async def test_an_answer_that_breaks_off_between_records_is_no_answer(
     reader: AuditorReader, auditor: Auditor, count: int

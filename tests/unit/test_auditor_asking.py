@@ -219,7 +219,7 @@ def test_narrower_questions_imply_wider_ones(
 
 
 def test_what_has_no_value_is_largest_as_in_postgresql() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"record_id": "a", "stop_time": None},
         {"record_id": "b", "stop_time": "2024-01-02T00:00:00.500Z"},
         {"record_id": "c", "stop_time": "2024-01-02T00:00:00Z"},
