@@ -9,15 +9,17 @@ Nothing here is ever settled: an update may change a stop time at any time, and 
 table when they are archived. (AUDITOR sheet, sections 1, 1.3, 1.4, 1.6)
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from adapters.auditor.answers import is_stored, is_unknown_record, no_answer, shown_by
 from adapters.auditor.merging import KINDS, merged_rows
-from adapters.auditor.query import Query, from_json, key_of, ordered
-from adapters.auditor.resources import PLAIN, Asked, asked_of
+from adapters.auditor.query import Query, key_of, ordered
+from adapters.auditor.recalling import recalled
+from adapters.auditor.resources import PLAIN, Asked, asked_of, notes_of
 from adapters.auditor.stream import Gathered
 from adapters.base import Site
 from adapters.http import HttpClient
@@ -33,15 +35,9 @@ from adapters.reading import (
     recall_exactly,
 )
 from adapters.verdict import Refused, Uncertain
-from storage.cached import Kept
 
 BY_ID = "record_id"  # the one order in which no two records are alike
 
-FIRST_ONLY = (
-    "a component condition is met by any component of a record here; AUDITOR's own query looks at"
-    " the first one only"
-)
-LACKING = "records that lack the key are in it; AUDITOR's own dnc leaves them out"
 NO_RECORD_AT_ALL = "AUDITOR shows no record at all, and says that its database is well"
 UNPROVEN = (
     "AUDITOR shows nothing, as it does when its database is away, and access rules keep everybody"
@@ -94,27 +90,15 @@ class AuditorReader:
             raise NotKept("AUDITOR's health is known only while AUDITOR can be asked")
         if asked.resource == "metrics":
             return await recall_exactly(plan, shelf)
+        part: Recalled | None = None
         for label in await shelf.family(plan.family):
-            exact = label.key == plan.key
-            theirs = from_json(label.about)
-            implied = (label.complete or partial) and asked.query.implies(theirs)
-            if not (exact or implied or asked.single):
-                continue
-            kept = await shelf.get(label.key)
-            if kept is None:
-                continue
-            said = kept.data if exact else _derived(asked, theirs, kept, implied=implied)
-            if exact or said is not NOTHING:
-                return Recalled(
-                    said,
-                    "cache" if exact else "derived",
-                    label.fetched_at,
-                    complete=label.complete or (asked.single and said is not None),
-                    settled=False,
-                    meta=kept.meta,
-                    notes=_notes(asked.query),
-                )
-        raise NotKept("no answer is kept that says this: AUDITOR has to be asked while it is there")
+            found = await recalled(plan, label, shelf, partial=partial)
+            if found is not None and (found.complete or partial):
+                return found
+            part = part or found
+        if part is None:
+            raise NotKept("no kept answer says this: AUDITOR has to be asked while it is there")
+        return part
 
     def queued(self, plan: Plan) -> Sequence[str] | None:
         """Both kinds; None with a limit: nobody can tell what would be among so many."""
@@ -126,10 +110,12 @@ class AuditorReader:
     def merged(self, plan: Plan, data: Any, entries: Sequence[Queued]) -> tuple[Any, int]:
         """`data` with what waits in the outbox, each marked, and how many (`merging`)."""
         asked: Asked = plan.spec
+        if not entries or asked.resource in PLAIN:
+            return data, 0
         if asked.single:
             rows, count = merged_rows(asked.query, [] if data is None else [data], entries)
             return (rows[0] if rows else None), count
-        return merged_rows(asked.query, data, entries)
+        return merged_rows(asked.query, data or [], entries)
 
     def shown(self, plan: Plan) -> str:
         """The request whose answer is the answer; one for its last record goes before it."""
@@ -148,7 +134,7 @@ class AuditorReader:
         await self._http.close()
 
     async def _records(self, query: Query, progress: Progress) -> Fetched:
-        notes = _notes(query)
+        notes = notes_of(query)
         if query.limit is not None and not query.judged_here:
             found = await self._gather(query, query.sort, query.limit, progress)
             if len(found.rows) == query.limit:
@@ -166,7 +152,8 @@ class AuditorReader:
             )
         if found.strays:
             notes = (*notes, f"{found.strays} records were left out that AUDITOR sent unasked")
-        return Fetched(ordered(found.rows, query), notes=notes)
+        rows = await asyncio.to_thread(ordered, found.rows, query)
+        return Fetched(rows, notes=notes)
 
     async def _record(self, query: Query, progress: Progress) -> Fetched:
         [record_id] = [one.value for one in query.conditions]
@@ -252,27 +239,6 @@ class AuditorReader:
         raise no_answer(answer, f"{self._url}/metrics", role="monitoring_role_cn")
 
 
-NOTHING: Mapping[str, Any] = {}  # a kept answer does not say it
-
-
-def _derived(asked: Asked, theirs: Query, kept: Kept, *, implied: bool) -> Any:
-    """What a kept answer to another question says of this one, or NOTHING."""
-    rows = kept.data if isinstance(kept.data, list) else [kept.data] if kept.data else []
-    found = [row for row in rows if asked.query.matches(row)]
-    if asked.single and found:
-        return found[0]
-    whole = theirs.limit is None or len(rows) < theirs.limit
-    if not implied or not (whole or _is_shorter(asked.query, theirs)):
-        return NOTHING
-    return None if asked.single else ordered(found, asked.query)
-
-
-def _is_shorter(query: Query, theirs: Query) -> bool:
-    """The same question, for fewer records?"""
-    alike = (query.conditions, query.sort) == (theirs.conditions, theirs.sort)
-    return alike and query.limit is not None and query.limit <= (theirs.limit or 0)
-
-
 def _place(query: Query) -> str:
     return f"/record/{quote(str(query.conditions[0].value), safe='')}"
 
@@ -280,10 +246,3 @@ def _place(query: Query) -> str:
 def _path(query: Query, sort: str | None, limit: int | None) -> str:
     wire = query.wire(sort, limit)
     return f"/records?{wire}" if wire else "/records"
-
-
-def _notes(query: Query) -> tuple[str, ...]:
-    """What differs from AUDITOR's own reading of the question."""
-    lacking = LACKING if any(one.operator == "dnc" for one in query.conditions) else ""
-    first_only = FIRST_ONLY if "component" in query.subjects else ""
-    return tuple(filter(None, (first_only, lacking)))

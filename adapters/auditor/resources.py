@@ -31,6 +31,11 @@ RESOURCES = {
     "metrics": Resource("what AUDITOR tells Prometheus, as text"),
 }
 PLAIN = ("health", "metrics")
+FIRST_ONLY = (
+    "a component condition is met by any component of a record here; AUDITOR's own query looks at"
+    " the first one only"
+)
+LACKING = "records that lack the key are in it; AUDITOR's own dnc leaves them out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +83,10 @@ def _only(resource: str, parameters: Sequence[tuple[str, str]]) -> dict[str, str
         if name not in said:
             raise Misasked(f"{resource} needs {name}", parameter=name)
     return said
+
+
+def notes_of(query: Query) -> tuple[str, ...]:
+    """What differs from AUDITOR's own reading of the question."""
+    lacking = LACKING if any(one.operator == "dnc" for one in query.conditions) else ""
+    first_only = FIRST_ONLY if "component" in query.subjects else ""
+    return tuple(filter(None, (first_only, lacking)))

@@ -435,6 +435,20 @@ async def test_so_many_of_the_records_are_not_all_of_them(cache: Cache) -> None:
     assert len((await cache.recall("records")).data) == 3
 
 
+async def test_a_whole_answer_is_better_than_a_newer_part(cache: Cache) -> None:
+    await cache.keep("records")
+    await cache.keep("started_since", f"time={DAY(2)}", complete=False)
+
+    whole = await cache.recall("started_since", f"time={DAY(2)}")
+    part = await cache.recall("started_since", f"time={DAY(2)}", partial=True)
+
+    assert (whole.source, whole.fetched_at, whole.complete) == ("derived", 1, True)
+    assert (part.source, part.fetched_at, part.complete) == ("cache", 2, False)
+    await cache.keep("stopped_since", f"time={DAY(9)}", complete=False)
+    cache.shelf.kept.pop(planned(cache.reader, "records").key)
+    assert not (await cache.recall("stopped_since", f"time={DAY(9)}")).complete
+
+
 async def test_incomplete_answers_are_used_only_when_parts_are_wanted(cache: Cache) -> None:
     await cache.keep("records", complete=False)
 
@@ -490,11 +504,14 @@ async def test_what_waits_is_judged_by_the_conditions(reader: AuditorReader) -> 
         return names(rows), count
 
     assert ids("started_since", f"time={DAY(6)}") == (["new"], 1)
+    assert reader.merged(planned(reader, "records"), None, entries)[1] == 1
     assert ids("started_since", f"time={DAY(7)}") == ([], 0)
     assert ids("stopped_since", f"time={DAY(8)}") == (["unseen"], 1)
     assert ids("records", "filter=meta.site~x") == ([], 0)
     assert reader.queued(planned(reader, "records", "limit=9")) is None
-    assert reader.queued(planned(reader, "health")) == ()
+    health = planned(reader, "health")
+    assert reader.queued(health) == ()
+    assert reader.merged(health, {"healthy": True}, []) == ({"healthy": True}, 0)
 
 
 async def test_one_record_is_shown_as_it_will_be(reader: AuditorReader) -> None:
