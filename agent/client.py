@@ -29,6 +29,7 @@ from config.sources import SettingsError, Sources
 
 TIMEOUT_SECONDS = 3.0  # a healthy agent answers in milliseconds; a person waits no longer
 PIECE_BYTES = 64 * 1024
+NDJSON = "application/x-ndjson"
 
 
 class Unanswered(Exception):
@@ -148,6 +149,39 @@ def ask_first(
     return ask(places[-1], method, path, timeout=timeout)
 
 
+def listen_first(places: Sequence[Path], path: str, *, timeout: float) -> Iterator[Any]:
+    """The objects of an NDJSON answer, as they come; of another answer the only one, its body.
+
+    From the first socket that can be opened; `timeout` is for the silence between two lines.
+    Raises Unanswered.
+    """
+    for place in places[:-1]:
+        with suppress(Away, Denied):
+            yield from _listen(place, path, timeout)
+            return
+    yield from _listen(places[-1], path, timeout)
+
+
+def _listen(place: Path, path: str, timeout: float) -> Iterator[Any]:
+    connection = _Connection(place, timeout)
+    try:
+        connection.connect()
+        connection.request("GET", path, headers={"Accept": NDJSON})
+        response = connection.getresponse()
+        if response.headers.get_content_type() != NDJSON:
+            yield _read(response)[1]
+            return
+        for line in response:
+            yield json.loads(line)
+    except TimeoutError as exc:
+        raise Silent(f"nothing came from {place} for {timeout:g} s") from exc
+    except (OSError, ValueError, http.client.HTTPException) as exc:
+        said = getattr(exc, "strerror", None) or type(exc).__name__
+        raise Silent(f"the agent at {place} broke off: {said}") from exc
+    finally:
+        connection.close()
+
+
 def form(entry: bytes, files: Sequence[Upload]) -> tuple[dict[str, str], Iterator[bytes]]:
     """Headers and pieces of a multipart body: part `entry`, then `files`.
 
@@ -230,7 +264,7 @@ def _read(response: http.client.HTTPResponse) -> tuple[int, Any]:
     raw = response.read()
     kind = response.headers.get_content_type()
     try:
-        if kind == "application/x-ndjson":
+        if kind == NDJSON:
             return response.status, [json.loads(line) for line in raw.splitlines()]
         if kind == "application/json" or kind.endswith("+json"):
             return response.status, json.loads(raw)

@@ -11,7 +11,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,29 +23,25 @@ import structlog
 from agent import wiring
 from agent.clock import Clock
 from agent.disk import tell, when_there_is_room
+from agent.doors import Doors, Inside
 from agent.duties import Duties
-from agent.editing import Editing
 from agent.intake import Intake
 from agent.lane import Lane
-from agent.listener import sockets
-from agent.listener.admin import Admin
-from agent.listener.application import application
-from agent.listener.entries import EntriesDoor
-from agent.listener.looks import Looks
-from agent.listener.rework import ReworkDoor
 from agent.listener.server import Listener
+from agent.listener.sockets import give_to_group
 from agent.notify import Notifier
 from agent.observing import Observer
-from agent.pausing import Pauses
+from agent.reads.making import Reading, make_reading
+from agent.reads.telling import tell as tell_of_reads
 from agent.resolving import Resolver
 from agent.route import Route
 from agent.schedule import Schedule
 from agent.spool.scan import Spool
-from agent.verifying import Verifier
 from agent.watch import Watch
 from config.settings import Settings
 from config.sources import SettingsError
 from storage import crash
+from storage.cache_place import cache_place
 from storage.engine import sqlite_version
 from storage.outbox import Outbox
 
@@ -82,7 +77,7 @@ class Daemon:
         self._notifier = Notifier(environment)
         self._end = asyncio.Event()
         self._fresh: Settings | None = None
-        self._sockets: dict[str, socket.socket] = {}
+        self._doors = Doors(environment, self._clock)
 
     def stop(self) -> None:
         """Begin an orderly stop."""
@@ -199,10 +194,33 @@ class Daemon:
         )
         spool, watch = self._make_spool(outbox, intake)
         observer = Observer(self._settings, outbox, lanes, spool, self._clock)
-        listener = self._make_listener(outbox, intake, lanes, observer)
-        duties = Duties(self._settings, outbox, lanes, observer, self._notifier, self._clock)
+        reading = self._make_reading(outbox)
+        inside = Inside(outbox, intake, lanes, observer, reading)
+        listener = self._doors.open(self._settings, inside)
+        duties = Duties(
+            self._settings,
+            outbox,
+            lanes,
+            observer,
+            self._notifier,
+            self._clock,
+            more=[reading.refresher.recurring()],
+        )
         await duties.clamp()
-        await self._until_stopped(lanes, spool, watch, listener, duties)
+        try:
+            await self._until_stopped(lanes, spool, watch, listener, duties)
+        finally:
+            await reading.close()
+
+    def _make_reading(self, outbox: Outbox) -> Reading:
+        return make_reading(
+            self._settings,
+            self._config_file.parent,
+            self._clock,
+            cache_place(self._settings.agent.state_dir, self._environment, Path.home()),
+            waiting=outbox.looks.queued,
+            tell=tell_of_reads,
+        )
 
     def _make_spool(self, outbox: Outbox, intake: Intake) -> tuple[Spool, Watch]:
         agent, limits = self._settings.agent, self._settings.limits
@@ -225,60 +243,8 @@ class Daemon:
         agent = self._settings.agent
         if not agent.spool_dir.exists():
             agent.spool_dir.mkdir(parents=True)
-            sockets.give_to_group(agent.spool_dir, agent.socket_group)
+            give_to_group(agent.spool_dir, agent.socket_group)
             agent.spool_dir.chmod(SPOOL_MODE)
-
-    def _make_listener(
-        self, outbox: Outbox, intake: Intake, lanes: Mapping[str, Lane], observer: Observer
-    ) -> Listener:
-        limits = self._settings.limits
-        opened = self._open_sockets()
-        door = EntriesDoor(
-            intake,
-            outbox,
-            bounds=wiring.bounds(self._settings),
-            max_request_bytes=limits.max_request_bytes,
-            states=observer.backend_state,
-        )
-        looks = Looks(outbox, status=observer.status, healthy=observer.stopped_loop)
-        nudges = {name: lane.retry_now for name, lane in lanes.items()}
-        pausing = {name: lane.pausing for name, lane in lanes.items()}
-        pauses = Pauses(outbox, pausing, nudges, self._clock)
-
-        def wake(backend: str) -> None:
-            lanes[backend].wake()
-
-        app = application(
-            door,
-            looks,
-            Admin(outbox, self._clock, nudges, pauses, wake),
-            ReworkDoor(
-                outbox,
-                self._clock,
-                editing=Editing(outbox, intake, self._clock, wake),
-                verifier=Verifier(outbox, lanes, self._clock),
-                bounds=wiring.bounds(self._settings),
-                wake=wake,
-            ),
-            admin_path=str(opened["admin"].getsockname()),
-        )
-        return Listener(
-            app, list(opened.values()), max_connections_per_uid=limits.max_connections_per_uid
-        )
-
-    def _open_sockets(self) -> dict[str, socket.socket]:
-        """The sockets for one life. The first ones stay open, so that callers can always queue."""
-        agent = self._settings.agent
-        places = {
-            "producer": (agent.socket, agent.socket_mode, agent.socket_group),
-            "admin": (agent.admin_socket, agent.admin_socket_mode, agent.admin_socket_group),
-        }
-        if not self._sockets:
-            self._sockets = sockets.inherited(self._environment, os.getpid())
-        for name, (path, mode, group) in places.items():
-            if name not in self._sockets:
-                self._sockets[name] = sockets.make(sockets.Place(path, int(mode, 8), group))
-        return {name: one.dup() for name, one in self._sockets.items()}
 
     async def _until_stopped(
         self,

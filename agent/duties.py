@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -41,13 +41,17 @@ class Duties:
         observer: Observer,
         notifier: Notifier,
         clock: Clock,
+        *,
+        more: Sequence[Recurring] = (),
     ) -> None:
+        """`more`: what recurs beside what is done here."""
         self._settings = settings
         self._outbox = outbox
         self._lanes = lanes
         self._observer = observer
         self._notifier = notifier
         self._clock = clock
+        self._more = more
         self._stepped_at = -math.inf
 
     def table(self) -> list[Recurring]:
@@ -62,6 +66,7 @@ class Duties:
             Recurring("times:correct", CLOCK_SECONDS, self.correct_times),
             Recurring("database:examine", EXAMINE_SECONDS, self.examine, at_start=True),
             Recurring("receipts:expire", RECEIPTS_SECONDS, self.expire_receipts),
+            *self._more,
             Recurring("payloads:room", ROOM_SECONDS, self.make_room),
             # At start as well: a kill leaves a long log behind.
             Recurring("database:checkpoint", CHECKPOINT_SECONDS, self.checkpoint, at_start=True),

@@ -175,7 +175,7 @@ def _route(name: str, backend: BackendSettings, settings: Settings, site: Site) 
         timeout_seconds=backend.timeout_seconds,
         rate_per_second=backend.rate_per_second,
         open_at=window(backend.window) if backend.window else lambda _: True,
-        credentials=_fingerprint(site),
+        credentials=fingerprint(site),
         options=site.options,
         keeps_payloads=settings.receipts.keep_payload_days > 0,
     )
@@ -186,14 +186,14 @@ def _policy(backend: BackendSettings, settings: Settings, *, has_secret: bool) -
     return Policy(**values, on_dead=backend.on_dead, has_secret=has_secret)
 
 
-def _fingerprint(site: Site) -> Callable[[], str]:
+def fingerprint(site: Site) -> Callable[[], str]:
     """Tells when a secret was changed, without keeping it."""
     files = [file for _, file in sorted(secret_files(site.auth))]
     places = [partial(site.find_secret, file) for file in files]
     if site.auth.method == "oidc" and site.auth.flow == "device":
         places.append(partial(place_of, site))
 
-    def fingerprint() -> str:
+    def seen() -> str:
         digest = hashlib.sha256(repr(site.auth).encode())
         for place in places:
             try:
@@ -202,4 +202,4 @@ def _fingerprint(site: Site) -> Callable[[], str]:
                 digest.update(type(exc).__name__.encode())
         return digest.hexdigest()
 
-    return fingerprint
+    return seen

@@ -49,6 +49,10 @@ BACKENDS = """
 #kind = "auditor"                    # AUDITOR
 #url = "http://auditor:8000"
 
+#[backends.oms]
+#kind = "oms"                        # CMS OMS, which is only asked (holdfast query)
+#url = "https://cmsoms.cern.ch"
+
 # Keys that every backend has:
 """
 

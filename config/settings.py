@@ -149,6 +149,26 @@ class StatusSettings(Section):
     )
 
 
+class CacheSettings(Section):
+    """What is kept of the answers to questions, for when their backend is away."""
+
+    max_bytes: int = Field(
+        default=512 * MIB,
+        gt=0,
+        description="Room for kept answers; beyond, those not asked for longest go.",
+    )
+    refresh_seconds: Seconds = Field(
+        default=300, description="How old a pinned answer that can still change may get."
+    )
+    patience_seconds: Seconds = Field(
+        default=10,
+        description="How long a silent backend is waited for while an older answer is at hand.",
+    )
+    fetch_seconds: Seconds = Field(
+        default=900, description="How long all pages of one answer may take."
+    )
+
+
 class BackendSettings(BaseModel):
     """The keys that every backend has; the others are its adapter's options."""
 
@@ -194,6 +214,7 @@ class Settings(Section):
     retry: RetrySettings = RetrySettings()
     receipts: ReceiptSettings = ReceiptSettings()
     status: StatusSettings = StatusSettings()
+    cache: CacheSettings = CacheSettings()
     backends: dict[str, BackendSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")

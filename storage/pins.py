@@ -5,6 +5,7 @@ and written by several processes. A damaged one is moved aside, and says so.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 from storage.attachments import fsync_folder
 
 VERSION = 1
+ID_LETTERS = 8
 
 Tell = Callable[..., None]
 
@@ -33,6 +35,11 @@ class Pin:
     def question(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
         """What makes two pins the same one."""
         return self.backend, self.resource, self.parameters
+
+    @property
+    def id(self) -> str:
+        """A short name for it, the same for the same question."""
+        return hashlib.sha256(json.dumps(self.question).encode()).hexdigest()[:ID_LETTERS]
 
 
 class Pins:

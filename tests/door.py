@@ -23,21 +23,28 @@ from agent.draft import Bounds
 from agent.editing import Editing
 from agent.intake import Intake
 from agent.listener.admin import Admin
-from agent.listener.application import application
+from agent.listener.application import Parts, application
 from agent.listener.entries import EntriesDoor
 from agent.listener.looks import Looks
 from agent.listener.peers import PATIENCE, Patience
+from agent.listener.pins import PinsDoor
+from agent.listener.queries import QueriesDoor
 from agent.listener.rework import ReworkDoor
 from agent.listener.server import Listener
 from agent.listener.sockets import Place, make
 from agent.pausing import Pauses, Pausing
+from agent.reads.engine import Desk, Engine, Limits
+from agent.reads.wary import Wary
 from agent.status import Picture, build_status
 from agent.verifying import Verifier
+from storage.cache import Cache
 from storage.entry import Claim, Receipt, Wanted
 from storage.outbox import Outbox
+from storage.pins import Pins
 from storage.settlement import Bury, Confirm, Failure
 from tests.door_client import JSON, MIB, Answer, ask
 from tests.fresh import put_database
+from tests.library import LIBRARY, Library, LibraryReader
 
 T = TypeVar("T")
 
@@ -62,6 +69,7 @@ class Door:
         self.socket = self.home / "agent.sock"
         self.admin = self.home / "admin.sock"
         self.woken: list[str] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
         self.nudged: list[str] = []
         self.stopped_loop: str | None = None
         self.outbox: Outbox
@@ -162,6 +170,7 @@ class Door:
             put_database(self.home / "state")
             self.outbox = Outbox(self.home / "state", URLS)
             self.outbox.recover(0)
+            self._make_engine()
             self.listener = self._listener()
             self.listener.begin()
         except BaseException as exc:
@@ -170,7 +179,29 @@ class Door:
         self._ready.set_result(None)
         await self._stop.wait()
         await self.listener.end()
+        await self.engine.close()
+        await self.cache.close()
         self.outbox.close()
+
+    def _make_engine(self) -> None:
+        """The engine, with a library behind it (tests/library.py)."""
+        clock = Clock()
+        self.library = Library({"DUNE": "sand"})
+        self.pins = Pins(self.home / "state" / "pins.json")
+        self.cache = Cache(
+            self.home / "state" / "cache.db",
+            max_bytes=10**7,
+            now=clock.now,
+            tell=lambda event, **about: self.told.append((event, about)),
+        )
+        shelf = self.cache.shelf(["http://library.test"])
+        wary = Wary(str, clock.monotonic, seconds=1)
+        self.engine = Engine(
+            {"library": Desk(LibraryReader(self.library), shelf, wary)},
+            clock=clock,
+            limits=Limits(),
+            waiting=self.outbox.looks.queued,
+        )
 
     def _listener(self) -> Listener:
         connections, request_bytes = self._limits
@@ -201,7 +232,15 @@ class Door:
             bounds=self._bounds,
             wake=self.woken.append,
         )
-        app = application(door, looks, admin, rework, admin_path=str(self.admin))
+        parts = Parts(
+            entries=door,
+            looks=looks,
+            admin=admin,
+            rework=rework,
+            queries=QueriesDoor(self.engine, LIBRARY),
+            pins=PinsDoor(self.engine, LIBRARY, self.pins),
+        )
+        app = application(parts, str(self.admin))
         places = [Place(path, 0o600, "no-such-group") for path in (self.socket, self.admin)]
         return Listener(
             app,

@@ -22,12 +22,15 @@ from agent.cli import (
     login,
     moves,
     pausing,
+    pin,
     put,
+    query,
     resending,
     showing,
     status,
     verifying,
 )
+from agent.cli.asking import AskingCommand
 from agent.cli.endings import CONFIGURATION, INTERRUPTED, OK, USAGE, Ending
 from agent.cli.plain import PlainCommand, PlainGroup
 from agent.cli.printing import note
@@ -94,6 +97,8 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("edit", editing.edit, editing.EXAMPLES),
     ("resend", resending.resend, resending.EXAMPLES),
     ("verify", verifying.verify, verifying.EXAMPLES),
+    ("query", query.query, query.EXAMPLES),
+    ("pin", pin.pin, pin.EXAMPLES),
     ("pause", pausing.pause, pausing.PAUSE_EXAMPLES),
     ("resume", pausing.resume, pausing.RESUME_EXAMPLES),
     ("seen", moves.seen, moves.SEEN_EXAMPLES),
@@ -101,9 +106,13 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("check", check.check, check.EXAMPLES),
     ("completion", completion.completion, completion.EXAMPLES),
 )
+CLASSES: dict[str, type[PlainCommand]] = {
+    "put": TypedCommand,
+    "query": AskingCommand,
+    "pin": AskingCommand,
+}
 for _name, _command, _examples in COMMANDS:
-    _class = TypedCommand if _name == "put" else PlainCommand
-    app.command(_name, cls=_class, epilog=_examples)(_command)
+    app.command(_name, cls=CLASSES.get(_name, PlainCommand), epilog=_examples)(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

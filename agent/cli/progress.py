@@ -35,3 +35,21 @@ def waiting(what: str) -> Iterator[None]:
 
     with Console(stderr=True).status(what):
         yield
+
+
+@contextmanager
+def fetching(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Call what it gives with how many rows are there, and of how many as far as is known.
+
+    As `progress`; nothing is shown before there is something to wait for.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _, __: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda rows, of: bar.update(task, completed=rows, total=of, visible=True)

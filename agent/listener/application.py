@@ -1,6 +1,7 @@
 """The routes of both sockets, and how a Refusal becomes an answer."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
@@ -14,6 +15,8 @@ from agent.listener.admin import Admin
 from agent.listener.connection import body_is_open
 from agent.listener.entries import EntriesDoor
 from agent.listener.looks import Looks
+from agent.listener.pins import PinsDoor
+from agent.listener.queries import QueriesDoor
 from agent.listener.rework import ReworkDoor
 from agent.refusal import RETRY_AFTER_SECONDS, Refusal, no_room
 from storage.errors import DiskRefused
@@ -22,10 +25,21 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger()
 
 
-def application(
-    door: EntriesDoor, looks: Looks, admin: Admin, rework: ReworkDoor, *, admin_path: str
-) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The endpoints, by what they are about."""
+
+    entries: EntriesDoor
+    looks: Looks
+    admin: Admin
+    rework: ReworkDoor
+    queries: QueriesDoor
+    pins: PinsDoor
+
+
+def application(parts: Parts, admin_path: str) -> Starlette:
     """One application for both sockets; `admin_path` is the one that may change entries."""
+    looks, admin, rework = parts.looks, parts.admin, parts.rework
 
     def operators_only(endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
@@ -37,7 +51,7 @@ def application(
 
     made = Starlette(
         routes=[
-            by_method("/v1/entries", {"GET": looks.entries, "POST": door.post}),
+            by_method("/v1/entries", {"GET": looks.entries, "POST": parts.entries.post}),
             by_method("/v1/entries/{id}", {"GET": looks.entry, "PUT": operators_only(rework.edit)}),
             by_method("/v1/entries/{id}/retry", {"POST": operators_only(admin.retry)}),
             by_method("/v1/entries/{id}/discard", {"POST": operators_only(admin.discard)}),
@@ -48,6 +62,10 @@ def application(
                 for verb, act in {**admin.backend_verbs(), **rework.backend_verbs()}.items()
             ),
             by_method("/v1/salvage/seen", {"POST": operators_only(admin.see_salvaged)}),
+            by_method("/v1/query", {"GET": parts.queries.menu}),
+            by_method("/v1/query/{backend}/{resource:path}", {"GET": parts.queries.query}),
+            by_method("/v1/pins", {"GET": parts.pins.list, "POST": parts.pins.add}),
+            by_method("/v1/pins/{id}", {"DELETE": parts.pins.remove}),
             by_method("/v1/receipts", {"GET": looks.receipts}),
             by_method("/v1/losses", {"GET": looks.losses}),
             by_method("/v1/status", {"GET": looks.status}),

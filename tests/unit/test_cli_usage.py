@@ -17,6 +17,8 @@ NAMES += [
     "edit",
     "resend",
     "verify",
+    "query",
+    "pin",
     "pause",
     "resume",
     "seen",
