@@ -78,8 +78,7 @@ def run(found: Sources, work: Work[T]) -> T:
     except OSError as exc:
         raise Ending(NOT_NOW, f"this cannot be kept: {exc}") from exc
     except Unanswerable as none:
-        spans = [f"not kept: {first}:{last}" for first, last in none.missing]
-        raise Ending(NOT_NOW, none.detail, *spans) from none
+        raise Ending(NOT_NOW, none.detail) from none
 
 
 @asynccontextmanager

@@ -63,9 +63,4 @@ def _from_agent(found: Sources, inquiry: Inquiry, hear: Hear) -> dict[str, Any]:
 def refused(problem: Any) -> Ending:
     """What a problem of the agent's means: not now (75), or a wrong question (65)."""
     status = problem.get("status", 500) if isinstance(problem, dict) else 500
-    lines = [detail_of(status, problem)]
-    if isinstance(problem, dict):
-        lines += [
-            one["detail"] for one in problem.get("errors", []) if one["detail"] not in lines[0]
-        ]
-    return Ending(NOT_NOW if temporary(status) else REFUSED, *lines)
+    return Ending(NOT_NOW if temporary(status) else REFUSED, detail_of(status, problem))

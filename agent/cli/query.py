@@ -128,9 +128,6 @@ def tell_marks(answer: Mapping[str, Any]) -> None:
         note(told)
     for one in answer["notes"]:
         note(one)
-    if answer.get("missing"):
-        spans = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in answer["missing"])
-        note(f"missing: runs {spans}")
 
 
 def marks_of(answer: Mapping[str, Any], now: datetime) -> str:

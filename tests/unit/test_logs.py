@@ -27,7 +27,7 @@ def test_a_traceback_shows_no_variables(
     configure(log_format)  # type: ignore[arg-type]
 
     def fail(password: str) -> None:
-        raise ZeroDivisionError("a bug")
+        raise ZeroDivisionError(f"a bug with {len(password)} letters")
 
     try:
         fail("hunter2" + "!")
