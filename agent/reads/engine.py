@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from adapters.finite import finite, finite_notes
 from adapters.reading import (
     Fetched,
     Misasked,
@@ -180,10 +181,10 @@ class Engine:
         try:
             if asked.manner.mode == "auto":
                 await asyncio.wait({flight.ended}, timeout=self._limits.patience_seconds)
-                if not flight.ended.done() and flight.last is None:
-                    late = await self._instead(desk, asked)
-                    if late is not None:
-                        return late
+                late = await self._instead(desk, asked) if flight.is_silent else None
+                # It may have answered meanwhile, and what was just kept is no older answer.
+                if late is not None and flight.is_silent:
+                    return late
             fetched, since = await asyncio.shield(flight.ended)
         finally:
             flight.leave(progress)
@@ -216,6 +217,9 @@ class Engine:
             log.exception("question.failed", backend=asked.backend, resource=plan.question.resource)
             said = f"an error inside Holdfast ({type(exc).__name__}); it is in the log"
             raise Uncertain(said) from exc
+        rows = len(fetched.data) if isinstance(fetched.data, list) else 1
+        progress(rows, rows)
+        fetched = await asyncio.to_thread(_strict, fetched)  # it takes a while for many rows
         if plan.kept:
             await keep(desk.shelf, plan, fetched, since)
         return fetched, since
@@ -258,6 +262,14 @@ class Engine:
             return None
         note = f"only what waits here: {asked.backend} cannot be asked, and nothing was kept"
         return replace(asked.ours(data), queued=count, notes=(note, *_cut(ours)))
+
+
+def _strict(fetched: Fetched) -> Fetched:
+    """As JSON has it: some servers write NaN, which whoever asks us may not be able to read."""
+    data, count = finite(fetched.data)
+    if not count:
+        return fetched
+    return replace(fetched, data=data, notes=(*fetched.notes, *finite_notes(count)))
 
 
 def _cut(ours: QueuedPage) -> Iterator[str]:

@@ -21,6 +21,11 @@ class Flight(Generic[T]):
         self.last: tuple[int, int | None] | None = None
         self._listeners: list[Progress] = []
 
+    @property
+    def is_silent(self) -> bool:
+        """Has nothing been heard of it yet?"""
+        return self.last is None and not self.ended.done()
+
     def listen(self, progress: Progress) -> None:
         """Tell `progress` how far it is, now and from now on."""
         if self.last is not None:

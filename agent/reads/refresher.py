@@ -79,6 +79,11 @@ class Refresher:
         if self._round is None or self._round.done():
             self._round = asyncio.create_task(self._go_round(), name="refresh")
 
+    async def rested(self) -> None:
+        """Wait for the end of the round."""
+        if self._round is not None:
+            await self._round
+
     async def end(self) -> None:
         """Stop in the middle: what was fetched is kept."""
         if self._round is not None:
@@ -107,7 +112,8 @@ class Refresher:
         for pin in pins:
             with suppress(Misasked):  # the settings have changed since
                 question = Question(pin.resource, pin.parameters)
-                held[pin.backend].append(self._engine.plan(pin.backend, question).key)
+                plan = self._engine.plan(pin.backend, question)
+                held[pin.backend].append(plan.key)
         for name, keys in held.items():
             await self._cache.pinned(self._urls[name], keys)
         return pins

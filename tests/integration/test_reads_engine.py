@@ -9,7 +9,6 @@ import pytest
 
 from adapters.reading import Misasked, Plan, Question, Queued
 from adapters.verdict import Refused, Rejected, Throttled, Uncertain, Unreachable
-from agent.clock import Clock
 from agent.reads.answer import Answer, Unanswerable
 from agent.reads.engine import Desk, Engine, Limits
 from agent.reads.manner import Manner
@@ -17,22 +16,12 @@ from agent.reads.wary import Wary
 from storage.cache import Cache
 from storage.queued import QueuedPage
 from tests.library import Library, LibraryReader
+from tests.reads_clock import SetClock
 
 URL = "http://library.test"
 AWAY = Unreachable("cannot reach the library: closed")
 DUNE = Question("book", (("title", "Dune"),))
 MINUTE = 60_000
-
-
-class SetClock(Clock):
-    """Says what it is set to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wall = 2_000_000_000_000
-
-    def now(self) -> int:
-        return self.wall
 
 
 class Bench:
@@ -280,7 +269,7 @@ async def test_a_backend_that_is_slow_but_gets_on_is_waited_for(tmp_path: Path) 
     bench.library.open.set()
 
     assert (await asking).source == "live"
-    assert heard == [(1, 10)]
+    assert heard == [(1, 10), (1, 1)]
     await bench.close()
 
 
