@@ -40,8 +40,9 @@ format: setup  ## put the code into the project's format
 wheel: setup  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel .
 
-bench: setup  ## measure the outbox beside raw SQLite (minutes)
+bench: setup  ## measure outbox and cache beside raw SQLite and files (minutes)
 	$(BIN)/python -m tests.benchmarks.outbox
+	$(BIN)/python -m tests.benchmarks.cache
 
 damage: setup  ## damage every page of a database in every way, and see what is saved (minutes)
 	ALL_PAGES=1 $(BIN)/python -m pytest --numprocesses 2 tests/integration/test_damage.py

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.emulators.auditor import Auditor
 from tests.emulators.elog import ElogEmulator
@@ -246,7 +246,7 @@ class World:
             served.unplug()
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def __enter__(self) -> "World":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
