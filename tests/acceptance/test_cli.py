@@ -263,8 +263,9 @@ def test_watch_shows_it_until_ctrl_c(world: World, type_: Terminal) -> None:
     watching.send_signal(signal.SIGINT)
     with suppress(OSError):  # the end of a terminal that nobody writes to any more
         # A terminal that nobody reads takes a few kilobytes, and then holds up who writes.
-        while select.select([keyboard], [], [], SECONDS)[0] and os.read(keyboard, 65536):
-            pass
+        while time.monotonic() < deadline and select.select([keyboard], [], [], SECONDS)[0]:
+            if not os.read(keyboard, 65536):
+                break
 
     assert watching.wait(SECONDS) == 0
     os.close(keyboard)
