@@ -103,7 +103,10 @@ def _cut(asked: Query, query: Query, rows: Sequence[Row], whole_at: int) -> Tail
     counted = [(number, row) for row in rows if (number := _number(row, section))]
     if len(counted) != len(rows) or _ids(rows) != len(rows):
         return None
-    first_wait = min((n for n, row in counted if _waits(query, row)), default=None)
+    waiting = [(number, _waiting(query, row)) for number, row in counted]
+    # What no row has is no value that comes late; should it come after all, the last row tells.
+    never = frozenset.intersection(*(names for _, names in waiting)) if waiting else frozenset()
+    first_wait = min((n for n, names in waiting if names - never), default=None)
     good = [(n, row) for n, row in counted if first_wait is None or n < first_wait]
     if not good:
         return None
@@ -127,9 +130,11 @@ def _ids(rows: Sequence[Row]) -> int:
     return len({row.get("id") for row in rows if isinstance(row.get("id"), str)})
 
 
-def _waits(query: Query, row: Row) -> bool:
+def _waiting(query: Query, row: Row) -> frozenset[str]:
+    """The attributes whose values have not come yet."""
     attributes: dict[str, Any] = dict(row.get("attributes", {}))
-    return any(waits(name, given) for name, given in attributes.items() if _is_asked(query, name))
+    asked = [name for name in attributes if _is_asked(query, name)]
+    return frozenset(name for name in asked if waits(name, attributes[name]))
 
 
 def _is_asked(query: Query, name: str) -> bool:

@@ -195,3 +195,16 @@ def test_a_run_that_has_ended() -> None:
     end = "2017-06-16T20:51:27Z"
     assert tail_of(asked, kept(), NOW, run=Fact("run:7", [end, end, 9], NOW)) is None
     assert tail_of(asked, kept(), NOW, run=Fact("run:7", [None, end, 9], NOW)) is not None
+
+
+def test_what_no_row_has_is_not_waited_for() -> None:
+    text = "lumisections run=7 fields=lumisection_number,pileup,beam"
+    rows = [section(n, beam=None) for n in (1, 2)] + [section(3, None, beam=None)]
+
+    made = tail(text, rows)
+
+    assert made is not None
+    assert (numbers(made.rows), numbers(made.last)) == ([1], [2])
+    assert made.joined([section(2, beam=1.5), section(3, beam=1.5)]) is None  # it came after all
+    two = [section(1), {**section(1, None), "id": "7_1b"}, section(2)]
+    assert tail(rows=two) is None  # of one lumisection's rows the first does not speak for all
