@@ -11,7 +11,7 @@ from agent.client import Unanswered, listen_first, places_of
 from agent.reads.manner import Manner
 from config.sources import Sources, read_sources
 
-SILENCE_SECONDS = 30.0  # the agent tells every 2 s how far it is, except while it writes it all out
+SILENCE_SECONDS = 15.0  # the agent tells every 2 s how far it is, except while it writes it all out
 
 Hear = Callable[[int, int | None], None]
 Parameters = list[tuple[str, str]]

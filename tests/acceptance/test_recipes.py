@@ -361,8 +361,8 @@ def test_every_recipe_has_its_page_and_its_row() -> None:
     files = [path for path in RECIPES.rglob("*") if path.suffix in {".sh", ".py", ".mac"}]
     pages = {path for path in RECIPES.glob("*.md") if path.name != "README.md"}
 
-    assert len(files) == 7
-    assert len(pages) == 7
+    assert len(files) == 8
+    assert len(pages) == 9
     assert all(page.name in index for page in pages)
     for file in files:
         named = [page for page in pages if f"({file.relative_to(RECIPES)})" in page.read_text()]

@@ -17,7 +17,10 @@ from tests.conftest import URLS
 
 async def fill(outbox: Outbox) -> list[str]:
     """One of each state, others around them; the ids in order of acceptance."""
-    entries = [an_entry(str(number), payload={"n": number}) for number in range(6)]
+    entries = [
+        an_entry(str(number), payload={"n": number}, created_at=NOW - number)
+        for number in range(6)
+    ]
     await outbox.accept([an_entry("x", backend="elog", kind="event"), *entries])
     await outbox.accept([an_entry("other kind", kind="note")])
     dead, leased = await outbox.claim("events", Wanted(requests=2, batch_size=1), now=NOW)
@@ -33,7 +36,7 @@ async def test_what_is_still_to_be_delivered_in_order(
     ids = await fill(outbox)
     states = ["leased", "pending", "held", "pending", "pending"]
     expected = [
-        Queued(id_, "event", {"n": number}, state, NOW)
+        Queued(id_, "event", {"n": number}, state, NOW, NOW - number)
         for number, (id_, state) in enumerate(zip(ids[1:], states, strict=True), start=1)
     ]
     for size in (500, 2, 1):

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from adapters.verdict import Unreachable
+from agent.client import listen_first
 from tests.door import Door
 from tests.door_client import Answer, ask
+from tests.library import Library
 
 BOOK = "/v1/query/library/book"
 PIN = {"backend": "library", "resource": "book", "parameters": [["title", "Dune"]]}
@@ -88,11 +90,23 @@ def told_on_the_way(door: Door, query: str) -> Answer:
 
 def test_progress_is_told_before_the_answer(door: Door) -> None:
     door.library.steps = [(1, 10), (5, 10)]
+    door.run(close(door.library))
 
-    *before, last = told_on_the_way(door, "title=Dune").lines
+    told = listen_first([door.socket], f"{BOOK}?title=Dune", timeout=10)
+    first = next(told)
+    door.run(reopen(door.library))
+    *_, last = told
 
-    assert {"progress": {"rows": 5, "of": 10}} in before
+    assert first == {"progress": {"rows": 5, "of": 10}}
     assert last["answer"]["data"] == "sand"
+
+
+async def close(library: Library) -> None:
+    library.open.clear()
+
+
+async def reopen(library: Library) -> None:
+    library.open.set()
 
 
 def test_a_problem_on_the_way_is_the_last_line(door: Door) -> None:
