@@ -35,7 +35,7 @@ from agent.reads.making import Reading, make_reading
 from agent.reads.telling import tell as tell_of_reads
 from agent.resolving import Resolver
 from agent.route import Route
-from agent.schedule import Schedule
+from agent.schedule import Recurring, Schedule
 from agent.spool.scan import Spool
 from agent.watch import Watch
 from config.settings import Settings
@@ -46,6 +46,7 @@ from storage.engine import sqlite_version
 from storage.outbox import Outbox
 
 LOOP_SECONDS = 5.0  # how long another thread waits for the loop
+WATCH_SECONDS = 1.0
 ROOM_SECONDS = 1.0  # between two looks for room at the start
 log = structlog.get_logger()
 
@@ -204,7 +205,10 @@ class Daemon:
             observer,
             self._notifier,
             self._clock,
-            more=[reading.refresher.recurring()],
+            more=[
+                reading.refresher.recurring(),
+                Recurring("watch:look", WATCH_SECONDS, watch.look),
+            ],
         )
         await duties.clamp()
         try:

@@ -102,6 +102,19 @@ class Watch:
         self._complained = False
         return True
 
+    async def look(self) -> None:
+        """Notice a thread of watchdog's that has ended by itself; the next `ensure` makes another.
+
+        Seen once on a busy host: the system refused a sleep of it. Without this, files would lie
+        until the next pass over all folders.
+        """
+        if self._observer is None or self._watched is None or alive(self._observer):
+            return
+        if self._root.is_dir():  # else it was deleted, and `ensure` waits for it
+            self._watched = None
+            log.warning("watch.unavailable", reason="its thread ended; it is made anew")
+            self._teller.tell(lambda spool: spool.note_lost())
+
     def stop(self) -> None:
         """End the threads; nothing is told afterwards. Blocks shortly."""
         self._teller.spool = None

@@ -18,8 +18,7 @@ from tests.conftest import URLS
 async def fill(outbox: Outbox) -> list[str]:
     """One of each state, others around them; the ids in order of acceptance."""
     entries = [
-        an_entry(str(number), payload={"n": number}, created_at=NOW - number)
-        for number in range(6)
+        an_entry(str(number), payload={"n": number}, created_at=NOW - number) for number in range(6)
     ]
     await outbox.accept([an_entry("x", backend="elog", kind="event"), *entries])
     await outbox.accept([an_entry("other kind", kind="note")])

@@ -113,6 +113,25 @@ async def test_a_spool_made_anew_is_watched_again(
     await listener.hear(Happening.CLOSED, str(target))
 
 
+async def test_a_thread_of_watchdogs_that_ended_is_noticed_and_made_anew(
+    tmp_path: Path, watch: Watch, listener: Listener
+) -> None:
+    assert watch.ensure()
+    target = tmp_path / "spool/events/a.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (emitter,) = watch._observer.emitters  # type: ignore[union-attr]
+    await watch.look()
+    assert "lost" not in listener.told
+    emitter.stop()
+    await asyncio.to_thread(emitter.join)
+    await watch.look()
+    await listener.hear("lost")
+    assert watch.ensure()
+    target.write_text("x")
+
+    await listener.hear(Happening.CLOSED, str(target))
+
+
 async def test_an_overflow_that_watchdog_logs_is_passed_on(
     watch: Watch, listener: Listener
 ) -> None:
