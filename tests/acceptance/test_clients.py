@@ -145,6 +145,10 @@ def test_lutes_calls_reach_the_elog_through_the_agent(
     params = world.elog.store.experiments[EXPERIMENT].runs[2]["params"]
     wait_until(lambda: "hits" in params, SECONDS)
     assert (params["hits"], params["rate"]) == (41, "NaN")
+    assert lute.get_elog_active_expmt("mfx") == EXPERIMENT
+    assert lute.get_elog_params_by_run(EXPERIMENT, ["hits"], [2]) == {2: {"hits": 41}}
+    world.served["elog"].unplug()
+    assert lute.get_elog_active_expmt("mfx") == EXPERIMENT
 
 
 PLAY = """
