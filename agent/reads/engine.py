@@ -36,6 +36,7 @@ from storage.queued import QueuedPage
 
 PATIENCE_SECONDS = 10.0  # for a backend that does not answer, while an older answer is at hand
 FETCH_SECONDS = 900.0  # for all pages of an answer
+SILENT_SECONDS = 60.0  # for so long it is remembered that a backend did not answer
 AHEAD_MS = 5_000  # an answer from further in the future was fetched by a clock that was wrong
 
 log = structlog.get_logger()
@@ -86,6 +87,7 @@ class Engine:
         self._waiting = waiting
         self._missed = missed
         self._flights: Flights[tuple[Fetched, int]] = Flights()
+        self._silent: dict[str, float] = {}
 
     def now(self) -> int:
         """Epoch ms."""
@@ -180,20 +182,31 @@ class Engine:
         flight.listen(progress)
         try:
             if asked.manner.mode == "auto":
-                await asyncio.wait({flight.ended}, timeout=self._limits.patience_seconds)
-                late = await self._instead(desk, asked) if flight.is_silent else None
+                patience = self._patience(asked.backend)
+                await asyncio.wait({flight.ended}, timeout=patience)
+                late = await self._instead(desk, asked, patience) if flight.is_silent else None
                 # It may have answered meanwhile, and what was just kept is no older answer.
                 if late is not None and flight.is_silent:
+                    self._silent[asked.backend] = self._clock.monotonic()
                     return late
             fetched, since = await asyncio.shield(flight.ended)
         finally:
             flight.leave(progress)
         return asked.live(fetched, since)
 
-    async def _instead(self, desk: Desk, asked: Asked) -> Answer | None:
+    def _patience(self, backend: str) -> float:
+        """Seconds. A backend that was just now waited for in vain is not waited for so long again.
+
+        Where packets vanish, as in a tunnel, each question would take its time otherwise.
+        """
+        patience, silent = self._limits.patience_seconds, self._silent.get(backend)
+        if silent is None or self._clock.monotonic() - silent > SILENT_SECONDS:
+            return patience
+        return patience / 20
+
+    async def _instead(self, desk: Desk, asked: Asked, patience: float) -> Answer | None:
         """A kept answer in the place of one that is slow to come, and will be kept, too."""
-        limit = self._limits.patience_seconds
-        why = f"{asked.backend} has not answered within {limit:g} s, and is still waited for"
+        why = f"{asked.backend} has not answered within {patience:g} s, and is still waited for"
         try:
             return await self._recalled(desk, asked, why)
         except Unanswerable:
@@ -217,6 +230,7 @@ class Engine:
             log.exception("question.failed", backend=asked.backend, resource=plan.question.resource)
             said = f"an error inside Holdfast ({type(exc).__name__}); it is in the log"
             raise Uncertain(said) from exc
+        self._silent.pop(asked.backend, None)
         rows = len(fetched.data) if isinstance(fetched.data, list) else 1
         progress(rows, rows)
         fetched = await asyncio.to_thread(_strict, fetched)  # it takes a while for many rows

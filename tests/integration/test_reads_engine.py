@@ -80,7 +80,7 @@ async def test_it_asks_keeps_and_says_what_it_kept_when_nobody_answers(bench: Be
     live = await bench.ask()
     asked_at = bench.clock.wall
     bench.library.trouble = AWAY
-    bench.clock.wall += 60 * MINUTE
+    bench.clock.advance(7 * 86_400)  # a laptop that was offline for a week
     kept = await bench.ask()
 
     assert (live.data, live.source, live.stale, live.complete) == ("sand", "live", False, True)
@@ -251,6 +251,25 @@ async def test_a_silent_backend_is_waited_for_only_while_there_is_nothing_else(
     assert late.source == "cache"
     assert "has not answered within 0.01 s" in late.notes[0]
     assert (await fresh).source == "live"
+    await bench.close()
+
+
+async def test_a_backend_that_keeps_silent_is_not_waited_for_so_long_again(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, patience=0.2)
+    await bench.ask()
+    bench.library.open.clear()
+    notes = [(await bench.ask()).notes[0] for _ in range(2)]
+    bench.clock.advance(61)
+    notes.append((await bench.ask()).notes[0])
+    bench.library.open.set()
+    await bench.engine.landed()
+    bench.library.open.clear()
+    notes.append((await bench.ask()).notes[0])
+    bench.library.open.set()
+
+    assert ["within 0.01 s" in note for note in notes] == [False, True, False, False]
     await bench.close()
 
 
