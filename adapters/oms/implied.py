@@ -59,8 +59,8 @@ def _contained(kind: Kind, kept: Sequence[Filter], asked: Sequence[Filter]) -> b
     clear = [one for one in asked if not _opaque(one, kind)]
     cells = _Cells(kind, [*kept, *clear])
     meant = cells.admitted(clear)
-    if any(one.operator in ("LIKE", *RANGES) for one in asked if one not in clear):
-        meant.discard(NOTHING)  # whatever else these want, it is no null
+    if any(_wants_a_value(one) for one in asked if one not in clear):
+        meant.discard(NOTHING)
     return meant <= cells.admitted(kept)
 
 
@@ -72,6 +72,11 @@ def _opaque(one: Filter, kind: Kind) -> bool:
     if NULL in literals(one):
         return one.operator not in ("EQ", "NEQ")
     return any(literal(text, kind) is None for text in literals(one))
+
+
+def _wants_a_value(one: Filter) -> bool:
+    """Whatever else it wants, it is no null; what a comparison with null wants, nobody knows."""
+    return one.operator in ("LIKE", *RANGES) and NULL not in literals(one)
 
 
 class _Cells:

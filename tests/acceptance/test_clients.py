@@ -148,7 +148,10 @@ def test_lutes_calls_reach_the_elog_through_the_agent(
     assert lute.get_elog_active_expmt("mfx") == EXPERIMENT
     assert lute.get_elog_params_by_run(EXPERIMENT, ["hits"], [2]) == {2: {"hits": 41}}
     world.served["elog"].unplug()
-    assert lute.get_elog_active_expmt("mfx") == EXPERIMENT
+    try:
+        assert lute.get_elog_active_expmt("mfx") == EXPERIMENT
+    finally:
+        world.served["elog"].plug_in()
 
 
 PLAY = """

@@ -122,6 +122,7 @@ def test_it_is_seen(kept: list[str], asked: list[str]) -> None:
         (["run_number IN 1,2"], ["run_number IN 1,3"]),
         (["run_number IN 1,3"], ["run_number GE 1", "run_number LE 3"]),
         (["end_time EQ null"], ["end_time NEQ null"]),
+        (["l1_rate EQ 0.5"], ["l1_rate EQ null", "l1_rate LT null"]),
     ],
 )
 def test_it_is_not_claimed(kept: list[str], asked: list[str]) -> None:
