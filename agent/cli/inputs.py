@@ -1,6 +1,5 @@
 """What a command reads: its file or standard input, labels, numbers."""
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agent.cli.endings import NO_INPUT, Ending, usage
+from agent.durations import UNITS, seconds_of
 
 STANDARD_INPUT = "-"
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_PAUSE_SECONDS = 366 * UNITS["d"]  # who means longer leaves --for away
 
 
@@ -91,10 +90,9 @@ def seconds(text: str, option: str) -> float:
 
 def duration(text: str, option: str) -> float:
     """A time such as 90s, 10m, 2h, 1d or 1h30m, in seconds. Raises Ending (64)."""
-    if not re.fullmatch(r"(?:[0-9]{1,9}[smhd])+", text):
+    value = seconds_of(text)
+    if value is None:
         raise usage(f"{option} {text!r}: write it as 30s, 10m, 2h, 1d or 1h30m")
-    parts = re.findall(r"([0-9]+)([smhd])", text)
-    value = float(sum(int(number) * UNITS[unit] for number, unit in parts))
     if not 0 < value <= LONGEST_PAUSE_SECONDS:
         raise usage(f"{option} {text!r}: must be above 0, and a year at most")
     return value

@@ -4,15 +4,13 @@ The same names are parameters of `GET /v1/query/...` and options of `holdfast qu
 else beside them belongs to the question.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from agent.durations import seconds_of
+
 MODES = ("auto", "live", "offline")
 NAMES = ("mode", "max_age", "partial", "include_queued")
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-SPAN = re.compile(r"(?:[0-9]{1,9}[smhd])+")
-PART = re.compile(r"([0-9]{1,9})([smhd])")
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 
 
@@ -74,9 +72,10 @@ def seconds(text: str) -> float:
     """A time such as 90s, 1h30m, or a bare number of seconds. Raises WrongManner."""
     if text.isascii() and text.isdigit() and len(text) <= 9:  # noqa: PLR2004 - 30 years
         return float(text)
-    if not SPAN.fullmatch(text):
+    age = seconds_of(text)
+    if age is None:
         raise WrongManner("max_age", "write it as 30s, 10m, 2h, 1d or 1h30m")
-    return float(sum(int(number) * UNITS[unit] for number, unit in PART.findall(text)))
+    return age
 
 
 def _flag(given: Mapping[str, str], name: str) -> bool:
