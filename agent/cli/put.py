@@ -18,6 +18,7 @@ from agent.cli.attaching import uploads
 from agent.cli.composing import Contradiction, Said, encoded, enveloped, mint
 from agent.cli.content import said_by, suffix_of, taken_along
 from agent.cli.endings import NO_INPUT, OK, REFUSED, Ending, usage
+from agent.cli.fields import FIELDS
 from agent.cli.handing import Answered, Door, Left, give_or_leave, tell_refusal
 from agent.cli.inputs import labels_of, opened, seconds, utf8
 from agent.cli.many import Pile, put_many
@@ -161,6 +162,12 @@ def put(
 def _put(wish: Wish, config: Path | None, now: datetime) -> int:
     found = read_sources(config)
     said = replace(wish.said, backend_kind=kind_of(found, wish.said.backend))
+    kind = said.backend_kind
+    # Its typed options are refused as wrong usage, below.
+    if (
+        kind in FIELDS and not FIELDS[kind] and not wish.typed
+    ):  # no spool file for what would be refused
+        raise Ending(REFUSED, f"{said.backend} takes no entries: it is only asked (holdfast query)")
     wish = replace(wish, said=said)
     door = Door(places_of(found), said.backend, backends_of(found), wish.timeout)
     if wish.many:

@@ -67,6 +67,8 @@ async def test_a_file_for_it_is_moved_aside_with_the_reason(
     ("arguments", "code", "told"),
     [
         (["oms", "--text", "hello"], 64, "backends of kind oms take no entries"),
+        (["oms"], 65, "oms takes no entries: it is only asked"),
+        (["oms", "--ndjson"], 65, "oms takes no entries: it is only asked"),
         (["oms", "--frobnicate"], 64, "there is no option --frobnicate"),
         (["oms", "--help"], 0, "oms takes no entries: it can only be asked"),
     ],
